@@ -1,0 +1,78 @@
+package ui
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/slipway-dev/slipway/migrate"
+)
+
+// Table writes what a journal says of each phase and step: how often it was begun, how long it ran, was verified and was
+// undone, and what it moved. Durations are summed over all attempts and leave out the time in which no process ran.
+func Table(w io.Writer, h *migrate.History) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(cells ...string) { fmt.Fprintln(tw, strings.Join(cells, "\t")+"\t") }
+	row("took", "verify", "undo", "bytes", "rows", "files", "tries", " "+left("phase / step", 26), left("state", 12))
+	steps := h.Steps()
+	for _, p := range h.Phases() {
+		row(took(p.Took), "", "", bytes(p.Moved.Bytes), count(p.Moved.Rows), count(p.Moved.Files), "", " "+left(p.Name, 26), left(phaseState(p), 12))
+		if p.Back {
+			continue // its steps stand, with how long their undo took, in their phases
+		}
+		for _, s := range steps {
+			if s.Phase != p.Name {
+				continue
+			}
+			row(took(s.Run), took(s.Verify), took(s.Undo), bytes(s.Moved.Bytes), count(s.Moved.Rows), count(s.Moved.Files),
+				count(int64(s.Attempts)), "   "+left(string(s.ID), 24), left(stepState(s), 12))
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
+}
+
+// left pads s on the right, so that a column that the writer aligns right reads from the left.
+func left(s string, width int) string { return fmt.Sprintf("%-*s", width, s) }
+
+func phaseState(p migrate.PhaseHistory) string {
+	switch {
+	case p.Left == 0:
+		return "done"
+	case p.Took == 0 && p.Left == p.Steps:
+		return "not begun"
+	}
+	return fmt.Sprintf("%d of %d left", p.Left, p.Steps)
+}
+
+func stepState(s migrate.StepHistory) string {
+	if s.State == migrate.StepPending {
+		return "not begun"
+	}
+	return string(s.State)
+}
+
+func took(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return Took(d)
+}
+
+func bytes(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return Bytes(n)
+}
+
+func count(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return Count(n)
+}
