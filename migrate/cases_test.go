@@ -320,9 +320,9 @@ func TestUserSteps(t *testing.T) {
 			rb := migrate.NewRunbook[migrate.Rehearsal]()
 			rb.Phase("one")
 			cl := migrate.Add(rb, clusterStep{}, migrate.Look[cloudLook]("cloud", cloudLooks{cloud{l.world}}), forRehearsal(l.world).maker)
-			hand := migrate.Created[migrate.Rehearsal](cl, func(context.Context, clusterOut, migrate.Stamp) (exec, error) { return pod{l.world}, nil })
-			a := migrate.Add(rb, user[exec]{userSpec{id: "a", check: "no", run: "x", undo: "undo"}}, migrate.Look("nothing", none{}), hand)
-			migrate.Add(rb, user[exec]{userSpec{id: "b", check: "no", run: "y", undo: "undo", irreversible: irreversible, of: []migrate.Ref[userOut]{a}}}, migrate.Look("nothing", none{}), hand)
+			hand := migrate.Created[migrate.Rehearsal](cl, func(context.Context, clusterOut, migrate.Stamp) (execs, error) { return pod{l.world}, nil })
+			a := migrate.Add(rb, user[execs]{userSpec{id: "a", check: "no", run: "x", undo: "undo"}}, migrate.Look("nothing", none{}), hand)
+			migrate.Add(rb, user[execs]{userSpec{id: "b", check: "no", run: "y", undo: "undo", irreversible: irreversible, of: []migrate.Ref[userOut]{a}}}, migrate.Look("nothing", none{}), hand)
 			return rb
 		}
 		l.must(process(l.world, l.d, book(false), passing(), resume), nil)

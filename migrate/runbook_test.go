@@ -20,7 +20,7 @@ type wiring[M Mode] struct {
 	see      func(context.Context, clusterOut) (targetLook, error)
 	store    storeLook
 	save     Hand[M, storeAct]
-	pod      func(context.Context, clusterOut, Stamp) (exec, error)
+	pod      func(context.Context, clusterOut, Stamp) (execs, error)
 	snapshot string
 	by       time.Time
 	more     func(*Runbook[M]) // added at the end
@@ -44,7 +44,7 @@ func phases[M Mode](w wiring[M]) *Runbook[M] {
 	rb.Phase("follow")
 	fwd := AddService(rb, forward{}, BothEyes(src, see, func(s sourceLook, l targetLook) forwardC[targetLook] { return forwardC[targetLook]{s, l} }),
 		With(src, act, func(s sourceLook, a targetAct) forwardC[targetAct] { return forwardC[targetAct]{s, a} }))
-	Add(rb, user[exec]{userSpec{id: "warm", check: "check", run: "run", undo: "undo"}}, Look("nothing", none{}), Created[M](cl, w.pod))
+	Add(rb, user[execs]{userSpec{id: "warm", check: "check", run: "run", undo: "undo"}}, Look("nothing", none{}), Created[M](cl, w.pod))
 	AddGate(rb, Gate{ID: "go", Healthy: []Dep{fwd.Dep()}, MaxLag: 2 * time.Second, By: w.by})
 
 	rb.PhaseInOrder("cut over")
@@ -78,7 +78,7 @@ func common[M Mode](w *world) wiring[M] {
 		save:   Maker[M]("store", func(context.Context, Stamp) (storeAct, error) { return store{w}, nil }),
 		target: func(context.Context, clusterOut, Stamp) (targetAct, error) { return newTarget(w), nil },
 		see:    func(context.Context, clusterOut) (targetLook, error) { return targetLooks{newTarget(w)}, nil },
-		pod:    func(context.Context, clusterOut, Stamp) (exec, error) { return pod{w}, nil },
+		pod:    func(context.Context, clusterOut, Stamp) (execs, error) { return pod{w}, nil },
 	}
 }
 

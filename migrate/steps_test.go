@@ -330,7 +330,7 @@ type userOut struct {
 	Exit   int
 	Stdout string
 }
-type user[E exec] struct{ y userSpec }
+type user[E execs] struct{ y userSpec }
 
 func (u user[E]) Spec() Spec {
 	sp := Spec{ID: StepID("user." + u.y.id), PointOfNoReturn: u.y.irreversible}

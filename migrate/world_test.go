@@ -338,7 +338,7 @@ func (s store) Save(id string, a artifact) error {
 	return s.w.act(nil, "snapshot.save", nil, func() { s.w.store[id] = a })
 }
 
-type exec interface {
+type execs interface {
 	Do(command string) (string, error)
 }
 
