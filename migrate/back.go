@@ -10,13 +10,10 @@ import (
 
 // turn turns the run and goes back. What can't begin has changed nothing: the side that serves goes on serving.
 func (s *session) turn(ctx, life context.Context, t turnedData) error {
-	set := s.r.above(t.Keeps)
-	for _, n := range set {
-		if st := s.r.step(n.spec.ID); n.spec.PointOfNoReturn && (n.kind != kindGate || st.gate == GatePassed) {
-			return fmt.Errorf("roll back run %s: the point of no return %s has been passed: %w", s.r.h.Run, n.spec.ID, ErrIrreversible)
-		}
+	if err := s.r.reversible(t.Keeps); err != nil {
+		return err
 	}
-	if err := s.wayBackIsOpen(ctx, set); err != nil {
+	if err := s.wayBackIsOpen(ctx, s.r.above(t.Keeps)); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -27,6 +24,21 @@ func (s *session) turn(ctx, life context.Context, t turnedData) error {
 		return err
 	}
 	return s.goBack(ctx, life)
+}
+
+// reversible says why what is above keeps can't be undone: a point of no return was passed.
+func (r *Run) reversible(keeps StepID) error {
+	for _, n := range r.above(keeps) {
+		if st := r.step(n.spec.ID); n.noReturn(st) {
+			return fmt.Errorf("roll back run %s: the point of no return %s has been passed: %w", r.h.Run, n.spec.ID, ErrIrreversible)
+		}
+	}
+	return nil
+}
+
+// noReturn: n has left a trace that can't be taken back.
+func (n *node) noReturn(st stepState) bool {
+	return n.spec.PointOfNoReturn && (n.kind != kindGate || st.gate == GatePassed)
 }
 
 // above is all that was added after the step keeps, or all, as far as it has left a trace; in the runbook's order.

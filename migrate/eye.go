@@ -31,6 +31,13 @@ func Look[L any](what string, l L) Eye[L] {
 	}
 }
 
+// LookShadow is Look on what stands in for production in a rehearsal: the report says so.
+func LookShadow[L any](what string, l L) Eye[L] {
+	e := Look(what, l)
+	e.origin = Origin{{Read, OnShadow, what}}
+	return e
+}
+
 // LookVia is Look with a looker that is opened for each call.
 func LookVia[L any](what string, open func(context.Context) (L, error)) Eye[L] {
 	return Eye[L]{

@@ -16,9 +16,17 @@ type Manifest struct {
 	// Tool is the program and its version.
 	Tool string `json:"tool"`
 	// Config is the configuration's settings by name and digest, sorted by name; never a value.
-	Config []Setting      `json:"config,omitempty"`
-	Steps  []ManifestStep `json:"steps"`
-	Ending Ending         `json:"ending,omitzero"`
+	Config []Setting `json:"config,omitempty"`
+	// Arguments are what the run was told when it was opened and a resume must be told again, in the clear.
+	Arguments []Argument     `json:"arguments,omitempty"`
+	Steps     []ManifestStep `json:"steps"`
+	Ending    Ending         `json:"ending,omitzero"`
+}
+
+// Argument is what a run was told on its command line: the snapshot that it uses again. It is never a secret.
+type Argument struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Setting is a part of the configuration and the digest of its value.
@@ -51,14 +59,23 @@ func (b *book) manifestSteps() []ManifestStep {
 func (b *book) manifest(o Options) *Manifest {
 	config := slices.Clone(o.Config)
 	slices.SortStableFunc(config, func(x, y Setting) int { return strings.Compare(x.Name, y.Name) })
-	return &Manifest{Format, b.mode, o.Tool, config, b.manifestSteps(), o.Ending}
+	return &Manifest{Format, b.mode, o.Tool, config, slices.Clone(o.Arguments), b.manifestSteps(), o.Ending}
 }
 
-func (m *Manifest) step(id StepID) *ManifestStep {
-	if i := slices.IndexFunc(m.Steps, func(s ManifestStep) bool { return s.ID == id }); i >= 0 {
-		return &m.Steps[i]
+// Argument is the value of one of the arguments; "" when there is none of that name.
+func (m *Manifest) Argument(name string) string {
+	if i := slices.IndexFunc(m.Arguments, func(a Argument) bool { return a.Name == name }); i >= 0 {
+		return m.Arguments[i].Value
 	}
-	return nil
+	return ""
+}
+
+func (m *Manifest) byID() map[StepID]ManifestStep {
+	steps := map[StepID]ManifestStep{}
+	for _, s := range m.Steps {
+		steps[s.ID] = s
+	}
+	return steps
 }
 
 // differs says in words, in the runbook's order, what is now other than it was. Titles may change.
@@ -70,10 +87,12 @@ func (m *Manifest) differs(now *Manifest) (d []string) {
 	}
 	say("mode", m.Mode, now.Mode)
 	say("program", m.Tool, now.Tool)
+	say("arguments", m.Arguments, now.Arguments)
 	d = append(d, settingsDiffer(m.Config, now.Config)...)
+	wasSteps, isSteps := m.byID(), now.byID()
 	for _, s := range m.Steps {
-		is := now.step(s.ID)
-		if is == nil {
+		is, there := isSteps[s.ID]
+		if !there {
 			d = append(d, fmt.Sprintf("step %s: is gone", s.ID))
 			continue
 		}
@@ -86,7 +105,7 @@ func (m *Manifest) differs(now *Manifest) (d []string) {
 		say(what+"origin", s.Origin, is.Origin)
 	}
 	for _, s := range now.Steps {
-		if m.step(s.ID) == nil {
+		if _, there := wasSteps[s.ID]; !there {
 			d = append(d, fmt.Sprintf("step %s: is new", s.ID))
 		}
 	}

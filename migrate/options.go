@@ -17,6 +17,8 @@ type Options struct {
 	// when the run is opened.
 	Tool   string
 	Config []Setting
+	// Arguments are pinned too, in the clear: a resume finds them in the history's Manifest before it builds the runbook.
+	Arguments []Argument
 	// Ending is pinned when the run is opened; a resume goes by the journal's and ignores this one.
 	Ending Ending
 	// Who is on whose behalf the process runs, as user@host; Host and PID name the process to a second one.

@@ -6,7 +6,7 @@ import (
 )
 
 // Origin says what a step looked at and acted on. It comes from the constructors of its eye and its hand (Look, LookAt,
-// Real, Shadow, Created, Maker) and from nowhere else, so a step can't claim another.
+// LookShadow, Real, Shadow, Created, Maker) and from nowhere else, so a step can't claim another.
 type Origin []Touch
 
 // Touch is one thing that a step looks at or acts on.
@@ -33,7 +33,7 @@ const (
 	OnCreated On = "created" // this run made it, or makes it
 )
 
-// and joins two origins: what is acted on is not also listed as looked at.
+// and joins two origins: what is acted on is not also listed, under the same name, as looked at.
 func (o Origin) and(p Origin) Origin {
 	all := slices.Clone(o)
 	for _, t := range p {
@@ -41,9 +41,13 @@ func (o Origin) and(p Origin) Origin {
 			all = append(all, t)
 		}
 	}
-	return slices.DeleteFunc(all, func(t Touch) bool {
-		return t.How == Read && slices.Contains(all, Touch{Acted, t.On, t.Of})
-	})
+	var some Origin
+	for _, t := range all {
+		if t.How == Acted || !slices.ContainsFunc(all, func(u Touch) bool { return u.How == Acted && u.Of == t.Of }) {
+			some = append(some, t)
+		}
+	}
+	return some
 }
 
 // In says it in words: "read on the real source's MariaDB, done on the throwaway target (standup.sql-instance)".

@@ -149,7 +149,7 @@ func (r *Run) PlanRollback(keeps StepID) (*Outline, error) {
 		step := n.bare()
 		step.State, step.Effects = st.state(), st.effects
 		step.Holds = n.kind == kindStep && st.intents == 0
-		step.Irreversible = n.spec.PointOfNoReturn && (n.kind != kindGate || st.gate == GatePassed)
+		step.Irreversible = n.noReturn(st)
 		if step.Irreversible {
 			bad.add("%s: %w", n.spec.ID, ErrIrreversible)
 		}

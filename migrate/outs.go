@@ -79,10 +79,10 @@ func (w *outWalk) field(f reflect.StructField, path string) {
 	switch {
 	case tag == "-":
 		w.refuse(path, `is left out by json:"-" and would be lost`)
-	case !f.IsExported() && f.Type.Size() > 0: // a zero-length marker field holds nothing
-		w.refuse(path, "is unexported and would be lost")
-	default:
+	case f.IsExported():
 		w.walk(f.Type, path)
+	case f.Type.Size() > 0: // a zero-length marker field holds nothing
+		w.refuse(path, "is unexported and would be lost")
 	}
 }
 

@@ -303,10 +303,14 @@ func (r *Run) Rollback(ctx context.Context, keeps StepID, why string) error {
 		if err != nil {
 			return err
 		}
+		back := r.direction() == Back
+		if err := r.reversible(keep); err != nil && !back {
+			return err // before anything is written: the run stays as it is
+		}
 		if err := r.enter(nil); err != nil {
 			return err
 		}
-		if r.direction() == Back {
+		if back {
 			return s.goBack(ctx, life)
 		}
 		return s.turn(ctx, life, turnedData{Direction: Back, Keeps: keep, Why: why})

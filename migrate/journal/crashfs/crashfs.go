@@ -117,7 +117,7 @@ func (k Keep) String() string {
 type Disk struct {
 	mu     sync.Mutex
 	cache  []byte // what a reader sees
-	dirty  []bool // which bytes of it a sync still has to write; as long as cache
+	dirty  []span // what of it a sync still has to write, in the order in which it was written
 	disk   []byte // what is durable
 	resize bool   // cache is shorter than disk, and that is not durable yet
 	made   bool   // there is a file
@@ -128,6 +128,9 @@ type Disk struct {
 	nospc  int // the write that fails
 	writes int
 }
+
+// span is bytes of a file, from the first to before the second.
+type span struct{ from, to int }
 
 type hold struct {
 	life *Life
@@ -190,41 +193,37 @@ func (d *Disk) Crash(keep Keep) {
 	d.settle()
 }
 
-// apply lays the dirty bytes of cache over what was durable, as far as keep says.
-func (k Keep) apply(durable, cache []byte, dirty []bool) []byte {
-	for i := 0; i < len(cache); {
-		if !dirty[i] {
-			i++
+// apply lays the dirty spans of cache over what was durable, as far as keep says.
+func (k Keep) apply(durable, cache []byte, dirty []span) []byte {
+	for _, d := range dirty {
+		d.to = min(d.to, len(cache)) // it may have been cut since
+		if d.from >= d.to {
 			continue
-		}
-		from := i
-		for i < len(cache) && dirty[i] {
-			i++
 		}
 		var data []byte
 		switch k {
 		case KeepAll:
-			data = cache[from:i]
+			data = cache[d.from:d.to]
 		case KeepHalf:
-			data = cache[from : from+(i-from)/2]
+			data = cache[d.from : d.from+(d.to-d.from)/2]
 		case KeepHole:
-			data = make([]byte, i-from)
-			data[len(data)-1] = cache[i-1] // the newline survives: the hard case
-			if from < len(durable) {
-				data = nil // written in place over what was durable: old or new, no hole
+			if d.from < len(durable) {
+				continue // written in place over what was durable: old or new, no hole
 			}
+			data = make([]byte, d.to-d.from)
+			data[len(data)-1] = cache[d.to-1] // the newline survives: the hard case
 		}
-		for len(durable) < from+len(data) {
-			durable = append(durable, 0)
+		if grow := d.from + len(data) - len(durable); grow > 0 {
+			durable = append(durable, make([]byte, grow)...)
 		}
-		copy(durable[from:], data)
+		copy(durable[d.from:], data)
 	}
 	return durable
 }
 
 // settle: what is readable is durable.
 func (d *Disk) settle() {
-	d.disk, d.dirty, d.resize = slices.Clone(d.cache), make([]bool, len(d.cache)), false
+	d.disk, d.dirty, d.resize = slices.Clone(d.cache), nil, false
 }
 
 // Process is the directory as the process l sees it.
@@ -294,7 +293,7 @@ func (p *process) SyncDir() error {
 func (p *process) Truncate(size int64) error {
 	return p.twoInstants("truncate", func() error {
 		d := p.d
-		d.cache, d.dirty, d.resize = d.cache[:size], d.dirty[:size], true
+		d.cache, d.resize = d.cache[:size], true
 		return nil
 	})
 }
@@ -302,13 +301,12 @@ func (p *process) Truncate(size int64) error {
 func (p *process) WriteAt(b []byte, off int64) (int, error) {
 	put := func(b []byte) {
 		d := p.d
-		for int64(len(d.cache)) < off+int64(len(b)) {
-			d.cache, d.dirty = append(d.cache, 0), append(d.dirty, false)
+		from, to := int(off), int(off)+len(b)
+		if grow := to - len(d.cache); grow > 0 {
+			d.cache = append(d.cache, make([]byte, grow)...)
 		}
-		copy(d.cache[off:], b)
-		for i := range b {
-			d.dirty[off+int64(i)] = true
-		}
+		copy(d.cache[from:], b)
+		d.dirty = append(d.dirty, span{from, to})
 	}
 	err := p.l.Act("write", func() {
 		p.d.mu.Lock()
@@ -334,14 +332,13 @@ func (p *process) Sync() error {
 	return p.twoInstants("sync", func() error {
 		d := p.d
 		if d.syncs++; d.syncs == d.eio {
-			clear(d.dirty)
+			d.dirty = nil
 			return syscall.EIO
 		}
 		if d.resize {
 			d.disk, d.resize = d.disk[:min(len(d.disk), len(d.cache))], false
 		}
-		d.disk = KeepAll.apply(d.disk, d.cache, d.dirty)
-		clear(d.dirty)
+		d.disk, d.dirty = KeepAll.apply(d.disk, d.cache, d.dirty), nil
 		return nil
 	})
 }
