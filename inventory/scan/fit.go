@@ -67,7 +67,8 @@ func (f *Fleet) Problems(inv *inventory.Inventory, clocks time.Duration) []Probl
 		}
 		for _, e := range expected {
 			if slices.Contains(h.Roles, e.role) && !slices.ContainsFunc(e.units, func(p string) bool { return runs(h, p) }) {
-				add(h.Host, "type there: systemctl status "+strings.TrimSuffix(e.units[0], ".service"), "it has the role %s, but no %s runs", e.role, strings.TrimSuffix(strings.Join(e.units, " or "), ".service"))
+				name := strings.ReplaceAll(strings.Join(e.units, " or "), ".service", "")
+				add(h.Host, "type there: systemctl status "+strings.TrimSuffix(e.units[0], ".service"), "it has the role %s, but no %s runs", e.role, name)
 			}
 		}
 		for _, r := range h.Redis {
