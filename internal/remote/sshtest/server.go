@@ -350,6 +350,8 @@ func (s *Server) forward(nc ssh.NewChannel) {
 		_, _ = io.Copy(c, ch)
 		if tc, ok := c.(*net.TCPConn); ok {
 			_ = tc.CloseWrite()
+		} else {
+			_ = c.Close()
 		}
 	})
 	_, _ = io.Copy(ch, c)
