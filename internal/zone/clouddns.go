@@ -66,6 +66,10 @@ func (z *CloudDNS) Sets(ctx context.Context) ([]Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	return z.parse(recs)
+}
+
+func (z *CloudDNS) parse(recs []google.RecordSet) ([]Set, error) {
 	var out []Set
 	for _, r := range recs {
 		if r.Type == "SOA" {
@@ -89,7 +93,11 @@ func (z *CloudDNS) Apply(ctx context.Context, changes Changes, tell Tell) error 
 	if z.act == nil {
 		return fmt.Errorf("zone %s: opened to look only: %w", z.origin, ErrRefused)
 	}
-	now, err := z.Sets(ctx)
+	raw, err := z.look.RecordSets(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := z.parse(raw)
 	if err != nil {
 		return err
 	}
@@ -105,10 +113,12 @@ func (z *CloudDNS) Apply(ctx context.Context, changes Changes, tell Tell) error 
 			return fmt.Errorf("zone %s: %s %s is %s, neither %s nor %s: %w", z.origin, c.Name, c.Type, have.Data(), c.Before.Data(), c.After.Data(), ErrChanged)
 		}
 		if !c.Before.Absent() {
-			del = append(del, recordSet(c.Before))
+			// As Cloud DNS wrote it: order and spelling may count.
+			i := slices.IndexFunc(raw, func(r google.RecordSet) bool { return dns.CanonicalName(r.Name) == c.Name && r.Type == c.Type })
+			del = append(del, raw[i])
 		}
 		if !c.After.Absent() {
-			add = append(add, recordSet(c.After))
+			add = append(add, google.RecordSet{Name: c.Name, Type: c.Type, TTL: int64(c.After.TTL), Data: c.After.Values})
 		}
 	}
 	if len(del)+len(add) > 0 {
@@ -128,8 +138,4 @@ func (z *CloudDNS) Apply(ctx context.Context, changes Changes, tell Tell) error 
 		return fmt.Errorf("zone %s: %w", z.origin, err)
 	}
 	return nil
-}
-
-func recordSet(s Set) google.RecordSet {
-	return google.RecordSet{Name: s.Name, Type: s.Type, TTL: int64(s.TTL), Data: s.Values}
 }

@@ -2,7 +2,6 @@ package zone
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -59,10 +58,12 @@ func without(sets []Set, changes Changes) []Set {
 	})
 }
 
-// stage makes the edits, and makes again those whose answers were lost, until the stage reads as wanted.
+// stage makes the edits until the stage reads as wanted. After an answer that was lost the stage is read again, so that nothing is made
+// twice. A stage that was written without an error and reads otherwise is ErrChanged: OVH has stored something else than it was told.
 func (z *OVH) stage(ctx context.Context, changes Changes, others []Set, tell Tell) error {
-	var last error
-	for try := range 4 {
+	const mostLost = 10
+	written := false
+	for lost := 0; ; {
 		recs, err := z.records(ctx)
 		if err != nil {
 			return err
@@ -81,27 +82,27 @@ func (z *OVH) stage(ctx context.Context, changes Changes, others []Set, tell Tel
 		if len(edits) == 0 {
 			return nil
 		}
-		if try == 3 {
-			return fmt.Errorf("zone %s: the stage reads back otherwise than it was written, e.g. %s: %w: %w", z.name, edits[0], ErrChanged, orNothing(last))
+		if written {
+			return fmt.Errorf("zone %s: the stage reads back otherwise than it was written; still to do: %s: %w", z.name, edits[0], ErrChanged)
 		}
-		for i, e := range edits {
-			tell(fmt.Sprintf("zone %s: staging %s", z.name, e), int64(i), int64(len(edits)))
-			if last = z.call(ctx, e.method, e.path, e.body, nil); last != nil {
-				if !passing(last) || ctx.Err() != nil {
-					return fmt.Errorf("stage %s: %w", e, last)
-				}
-				break // whether it has happened is seen in the next look
+		if err := z.write(ctx, edits, tell); err != nil {
+			if lost++; !passing(err) || ctx.Err() != nil || lost == mostLost {
+				return err
 			}
+			continue
 		}
+		written = true
 	}
-	return nil // not reached
 }
 
-func orNothing(err error) error {
-	if err == nil {
-		return errors.New("no request failed")
+func (z *OVH) write(ctx context.Context, edits []edit, tell Tell) error {
+	for i, e := range edits {
+		tell(fmt.Sprintf("zone %s: staging %s", z.name, e), int64(i), int64(len(edits)))
+		if err := z.call(ctx, e.method, e.path, e.body, nil); err != nil {
+			return fmt.Errorf("stage %s: %w", e, err)
+		}
 	}
-	return err
+	return nil
 }
 
 // edit is one request on the stage.
