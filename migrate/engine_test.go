@@ -1,0 +1,577 @@
+package migrate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/slipway-dev/slipway/migrate"
+	"github.com/slipway-dev/slipway/migrate/journal"
+	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
+)
+
+// plain is a step whose methods are the test's. What isn't set does nothing, and Plan believes what is recorded.
+type plain struct {
+	spec   migrate.Spec
+	plan   func(context.Context, *migrate.Scope[struct{}], migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error)
+	run    func(context.Context, *migrate.Scope[struct{}], plainOut) (plainOut, error)
+	verify func(context.Context, plainOut) error
+	undo   func(context.Context, migrate.Recorded[plainOut]) error
+}
+
+type plainOut struct{ N int }
+
+func (p plain) Spec() migrate.Spec { return p.spec }
+func (p plain) Plan(ctx context.Context, s *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+	if p.plan != nil {
+		return p.plan(ctx, s, rec)
+	}
+	if rec.Complete {
+		return migrate.Done(rec.Out), nil
+	}
+	return migrate.Plan[plainOut]{}, nil
+}
+func (p plain) Run(ctx context.Context, s *migrate.Scope[struct{}], want plainOut) (plainOut, error) {
+	if p.run == nil {
+		return want, nil
+	}
+	return p.run(ctx, s, want)
+}
+func (p plain) Verify(ctx context.Context, _ *migrate.Scope[struct{}], out plainOut) error {
+	if p.verify == nil {
+		return nil
+	}
+	return p.verify(ctx, out)
+}
+func (p plain) Undo(ctx context.Context, _ *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) error {
+	if p.undo == nil {
+		return nil
+	}
+	return p.undo(ctx, rec)
+}
+
+// book is a runbook of plain steps; "|" begins a phase.
+func book(steps ...any) *migrate.Runbook[migrate.Rehearsal] {
+	rb := migrate.NewRunbook[migrate.Rehearsal]()
+	rb.Phase("phase 0")
+	eye := migrate.Look("nothing", struct{}{})
+	for i, x := range steps {
+		switch x := x.(type) {
+		case string:
+			rb.Phase(fmt.Sprintf("phase %d", i))
+		case migrate.Gate:
+			migrate.AddGate(rb, x)
+		case plain:
+			migrate.Add(rb, x, eye, migrate.NoHands[migrate.Rehearsal](eye))
+		}
+	}
+	return rb
+}
+
+func id(id migrate.StepID) migrate.Spec { return migrate.Spec{ID: id} }
+
+// after is a dependency on a step that is added to the same book before.
+func after(id migrate.StepID) []migrate.Dep { return []migrate.Dep{migrate.DepOn(id)} }
+
+// run is one process that works on a book.
+func (l *lab) run(rb *migrate.Runbook[migrate.Rehearsal], o migrate.Options, do func(*migrate.Run) error) error {
+	return process(l.world, l.d, rb, o, do)
+}
+
+// diary notes what happens, in order.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) note(format string, a ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, fmt.Sprintf(format, a...))
+}
+
+// noting is a step that notes its beginning and end, takes a second for each, and may need others.
+func (d *diary) noting(name migrate.StepID, needs ...migrate.StepID) plain {
+	spec := id(name)
+	for _, n := range needs {
+		spec.Needs = append(spec.Needs, after(n)...)
+	}
+	return plain{spec: spec,
+		run: func(ctx context.Context, _ *migrate.Scope[struct{}], want plainOut) (plainOut, error) {
+			d.note("%s+", name)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				d.note("%s!", name)
+				return want, ctx.Err()
+			}
+			d.note("%s-", name)
+			return want, nil
+		},
+		undo: func(context.Context, migrate.Recorded[plainOut]) error {
+			d.note("undo %s+", name)
+			time.Sleep(time.Second)
+			d.note("undo %s-", name)
+			return nil
+		}}
+}
+
+func (d *diary) index(t *testing.T, line string) int {
+	t.Helper()
+	i := slices.Index(d.lines, line)
+	if i < 0 {
+		t.Errorf("%q is not in %q", line, d.lines)
+	}
+	return i
+}
+
+// before fails unless each line comes before the next.
+func (d *diary) before(t *testing.T, lines ...string) {
+	t.Helper()
+	for i := range lines[1:] {
+		if d.index(t, lines[i]) >= d.index(t, lines[i+1]) {
+			t.Errorf("%q is not before %q in %q", lines[i], lines[i+1], d.lines)
+		}
+	}
+}
+
+// Steps of a phase run side by side unless they need each other; a phase waits for the one before; back it is the same in
+// reverse.
+func TestOrder(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		rb := book(d.noting("a"), d.noting("b"), d.noting("c", "a"), "|", d.noting("d"), d.noting("e", "a"))
+		began := time.Now()
+		o := migrate.Options{Ending: migrate.EndWithRollback(legs2...)}
+		l.must(l.run(rb, o, resume), nil)
+		d.before(t, "a+", "a-", "c+", "c-", "d+", "d-", "undo d+", "undo d-", "undo c+", "undo c-", "undo a+")
+		d.before(t, "a+", "b-")
+		d.before(t, "b+", "a-")
+		d.before(t, "c-", "e+", "d-")
+		d.before(t, "undo d+", "undo e-", "undo b+", "undo c-")
+		if took := time.Since(began); took != 6*time.Second {
+			t.Errorf("took %s", took)
+		}
+		var names []string
+		for _, p := range l.history().Phases() {
+			names = append(names, fmt.Sprintf("%s %v %s", p.Name, p.Back, p.Took.Round(time.Second)))
+		}
+		if want := []string{"phase 0 false 2s", "phase 3 false 1s", "above true 1s", "the rest true 2s"}; !slices.Equal(names, want) {
+			t.Errorf("%q, not %q", names, want)
+		}
+	})
+}
+
+var legs2 = []migrate.Leg{{Name: "above", DownTo: "phase 0"}, {Name: "the rest"}}
+
+func TestParallelIsBounded(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		l.must(l.run(book(d.noting("a"), d.noting("b"), d.noting("c")), migrate.Options{Parallel: 2}, resume), nil)
+		d.before(t, "a-", "c+")
+	})
+}
+
+// On a failure nothing new starts, and what runs may finish.
+func TestFailureLetsOthersFinish(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		bad := plain{spec: id("bad"), run: func(context.Context, *migrate.Scope[struct{}], plainOut) (plainOut, error) {
+			return plainOut{}, errInjected
+		}}
+		rb := book(bad, d.noting("a"), d.noting("b", "a"))
+		err := l.run(rb, migrate.Options{}, resume)
+		l.must(err, errInjected)
+		var se *migrate.StepError
+		if !errors.As(err, &se) || se.Step != "bad" || se.Doing != migrate.Running || err.Error() != "bad: run: injected" {
+			t.Errorf("%v", err)
+		}
+		d.index(t, "a-")
+		if slices.Contains(d.lines, "b+") {
+			t.Error("b was started after the failure")
+		}
+	})
+}
+
+func TestTimeout(t *testing.T) {
+	hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for _, doing := range []migrate.Doing{migrate.Planning, migrate.Running, migrate.Verifying, migrate.Undoing} {
+		t.Run(string(doing), func(t *testing.T) {
+			inLab(t, func(l *lab) {
+				p := plain{spec: migrate.Spec{ID: "slow", Timeout: time.Minute}}
+				switch doing {
+				case migrate.Planning:
+					p.plan = func(ctx context.Context, _ *migrate.Scope[struct{}], _ migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+						return migrate.Plan[plainOut]{}, hang(ctx)
+					}
+				case migrate.Running:
+					p.run = func(ctx context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+						return o, hang(ctx)
+					}
+				case migrate.Verifying:
+					p.verify = func(ctx context.Context, _ plainOut) error { return hang(ctx) }
+				case migrate.Undoing:
+					p.undo = func(ctx context.Context, _ migrate.Recorded[plainOut]) error { return hang(ctx) }
+				}
+				began := time.Now()
+				err := l.run(book(p), migrate.Options{Ending: migrate.EndWithRollback()}, resume)
+				if took := time.Since(began); took != time.Minute {
+					t.Errorf("took %s", took)
+				}
+				if doing == migrate.Undoing {
+					l.must(err, migrate.ErrNeedsPerson)
+				} else {
+					l.must(err, migrate.ErrTimeout)
+				}
+				if s := l.step("slow"); s.Doing != doing || !strings.Contains(s.Error, "took too long: more than 1m0s") {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// A step that says no Timeout has one all the same.
+func TestDefaultTimeout(t *testing.T) {
+	inLab(t, func(l *lab) {
+		p := plain{spec: id("slow"), run: func(ctx context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+			<-ctx.Done()
+			return o, ctx.Err()
+		}}
+		began := time.Now()
+		l.must(l.run(book(p), migrate.Options{}, resume), migrate.ErrTimeout)
+		if took := time.Since(began); took != migrate.DefaultTimeout {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// A step that panics has failed; the others go on, and the run can be resumed.
+func TestPanicIsAFailure(t *testing.T) {
+	inLab(t, func(l *lab) {
+		n := 0
+		p := plain{spec: id("shaky"), run: func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+			if n++; n == 1 {
+				panic("oh no")
+			}
+			return o, nil
+		}}
+		if err := l.run(book(p), migrate.Options{}, resume); err == nil || !strings.Contains(err.Error(), "shaky: run: panic: oh no") {
+			t.Fatal(err)
+		}
+		l.must(l.run(book(p), migrate.Options{}, resume), nil)
+	})
+}
+
+// Errors that are worth it are tried again after growing pauses, as often as the step says; others are not.
+func TestRetries(t *testing.T) {
+	for _, x := range []struct {
+		tries, runs int
+		transient   bool
+		err         error
+	}{{3, 3, true, nil}, {2, 2, true, errInjected}, {0, 1, true, errInjected}, {5, 1, false, errInjected}} {
+		inLab(t, func(l *lab) {
+			n := 0
+			p := plain{spec: migrate.Spec{ID: "busy", Tries: x.tries}, run: func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+				n++
+				switch {
+				case n == 3:
+					return o, nil
+				case x.transient:
+					return o, fmt.Errorf("step: %w", migrate.Transient(errInjected))
+				}
+				return o, errInjected
+			}}
+			began := time.Now()
+			l.must(l.run(book(p), migrate.Options{}, resume), x.err)
+			if n != x.runs {
+				t.Errorf("%+v: ran %d times", x, n)
+			}
+			intents := slices.DeleteFunc(l.kinds("busy"), func(k journal.Kind) bool { return k != journal.Intent })
+			if len(intents) != x.runs {
+				t.Errorf("%+v: %d intents", x, len(intents))
+			}
+			if took := time.Since(began); x.tries == 3 && (took < 1500*time.Millisecond || took > 4500*time.Millisecond) {
+				t.Errorf("took %s", took)
+			}
+		})
+	}
+}
+
+// A paused run starts nothing new and lets what runs finish, in either direction; a resume goes on.
+func TestPause(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(d.noting("a"), d.noting("b", "a")) }
+		pausing := func(after time.Duration, do func(*migrate.Run) error) func(*migrate.Run) error {
+			return func(r *migrate.Run) error {
+				time.AfterFunc(after, r.Pause)
+				return do(r)
+			}
+		}
+		half := 500 * time.Millisecond
+		l.must(l.run(rb(), migrate.Options{}, pausing(half, resume)), migrate.ErrPaused)
+		if want := []string{"a+", "a-"}; !slices.Equal(d.lines, want) {
+			t.Fatalf("%q", d.lines)
+		}
+		if got := l.history().State(false); got != migrate.StateOpen {
+			t.Errorf("state %q", got)
+		}
+		l.must(l.run(rb(), migrate.Options{}, resume), nil)
+		d.lines = nil
+		l.must(l.run(rb(), migrate.Options{}, pausing(half, rollback)), migrate.ErrPaused)
+		if want := []string{"undo b+", "undo b-"}; !slices.Equal(d.lines, want) {
+			t.Fatalf("%q", d.lines)
+		}
+		if got := l.history().State(false); got != migrate.StateGoingBack {
+			t.Errorf("state %q", got)
+		}
+		l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrRolledBack)
+		d.index(t, "undo a-")
+	})
+}
+
+// A pause at a gate takes the question back.
+func TestPauseAtAGate(t *testing.T) {
+	inLab(t, func(l *lab) {
+		o := migrate.Options{Ask: func(ctx context.Context, _ migrate.Question) (migrate.Answer, error) {
+			<-ctx.Done()
+			return migrate.Answer{}, ctx.Err()
+		}}
+		err := l.run(book(plain{spec: id("a")}, migrate.Gate{ID: "gate"}), o, func(r *migrate.Run) error {
+			time.AfterFunc(time.Minute, r.Pause)
+			return resume(r)
+		})
+		l.must(err, migrate.ErrPaused)
+		if got := l.history().State(false); got != migrate.StateWaiting {
+			t.Errorf("state %q", got)
+		}
+	})
+}
+
+// When the caller's context ends, what runs forward is told to stop; an undo may finish, and no other begins.
+func TestCancel(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(d.noting("a"), "|", d.noting("b")) }
+		cancelled := func(do func(context.Context, *migrate.Run) error) error {
+			return l.run(rb(), migrate.Options{}, func(r *migrate.Run) error {
+				ctx, cancel := context.WithCancel(context.Background())
+				time.AfterFunc(500*time.Millisecond, cancel)
+				return do(ctx, r)
+			})
+		}
+		l.must(cancelled(func(ctx context.Context, r *migrate.Run) error { return r.Resume(ctx) }), context.Canceled)
+		if want := []string{"a+", "a!"}; !slices.Equal(d.lines, want) {
+			t.Fatalf("%q", d.lines)
+		}
+		l.must(l.run(rb(), migrate.Options{}, resume), nil)
+		d.lines = nil
+		l.must(cancelled(func(ctx context.Context, r *migrate.Run) error { return r.Rollback(ctx, "", "test") }), context.Canceled)
+		if want := []string{"undo b+", "undo b-"}; !slices.Equal(d.lines, want) {
+			t.Fatalf("%q", d.lines)
+		}
+	})
+}
+
+// The second process learns who holds the run. The lock is free when the first has died.
+func TestOneWriter(t *testing.T) {
+	inLab(t, func(l *lab) {
+		rb := book(plain{spec: id("a")}, migrate.Gate{ID: "gate"})
+		o := migrate.Options{Who: "kim@desk", Host: "desk", PID: 42}
+		err := l.run(rb, o, func(r *migrate.Run) error {
+			_, err := migrate.Open(l.d.Process(crashfs.NewLife(0)), book(plain{spec: id("a")}, migrate.Gate{ID: "gate"}), migrate.Options{})
+			var locked *journal.LockedError
+			if !errors.As(err, &locked) || !errors.Is(err, journal.ErrLocked) || locked.Holder.Who != "kim@desk" || locked.Holder.Host != "desk" || locked.Holder.PID != 42 || locked.Holder.Since.IsZero() {
+				t.Errorf("%v", err)
+			}
+			return resume(r)
+		})
+		l.must(err, migrate.ErrWaiting)
+		l.must(l.run(rb, o, resume), migrate.ErrWaiting)
+	})
+}
+
+// A process that loses its lock is told to stop at once, in a step and in an undo, and records nothing more.
+func TestLostLockEndsTheRun(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		inLab(t, func(l *lab) {
+			wait := func(ctx context.Context) error {
+				l.d.StealLock()
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Hour):
+					t.Error("it was not told to stop")
+					return nil
+				}
+			}
+			p := plain{spec: migrate.Spec{ID: "long", Timeout: 2 * time.Hour}}
+			if back {
+				p.undo = func(ctx context.Context, _ migrate.Recorded[plainOut]) error { return wait(ctx) }
+			} else {
+				p.run = func(ctx context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+					return o, wait(ctx)
+				}
+			}
+			began := time.Now()
+			err := l.run(book(p), migrate.Options{Ending: migrate.EndWithRollback()}, resume)
+			l.must(err, journal.ErrLockLost)
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("took %s", took)
+			}
+			if kinds := l.kinds("long"); kinds[len(kinds)-1] != journal.Intent && kinds[len(kinds)-1] != journal.UndoIntent {
+				t.Errorf("it recorded %v", kinds)
+			}
+		})
+	}
+}
+
+// Each process that goes on with a run has a higher fence number; one that only looks has none of its own.
+func TestFence(t *testing.T) {
+	inLab(t, func(l *lab) {
+		var fences []uint64
+		p := plain{spec: id("a"), plan: func(_ context.Context, s *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			st := s.Stamp()
+			if st.Run != runID || st.Step != "a" || s.Key() != runID+"-a" || s.Run() != runID {
+				t.Errorf("%+v, key %s", st, s.Key())
+			}
+			fences = append(fences, st.Fence)
+			return migrate.Done(plainOut{1}), nil
+		}}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(p, migrate.Gate{ID: "gate"}) }
+		for range 3 {
+			l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrWaiting)
+		}
+		l.must(l.run(rb(), migrate.Options{}, func(*migrate.Run) error { return nil }), nil)
+		if want := []uint64{1, 2, 3}; !slices.Equal(fences, want) || l.history().Lives != 3 {
+			t.Errorf("fences %v, lives %d", fences, l.history().Lives)
+		}
+	})
+}
+
+// What can't be undone holds what it needs and all phases below; what may go on goes on; the list says what holds what.
+func TestHoldAndGoOn(t *testing.T) {
+	inLab(t, func(l *lab) {
+		broken := map[migrate.StepID]bool{"c": true, "d": true}
+		undone := &diary{}
+		step := func(name migrate.StepID, policy migrate.UndoPolicy, needs ...migrate.StepID) plain {
+			spec := migrate.Spec{ID: name, OnUndoFailure: policy}
+			for _, n := range needs {
+				spec.Needs = append(spec.Needs, after(n)...)
+			}
+			return plain{spec: spec, undo: func(context.Context, migrate.Recorded[plainOut]) error {
+				if broken[name] {
+					return errInjected
+				}
+				undone.note("%s", name)
+				return nil
+			}}
+		}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] {
+			return book(step("a", migrate.Hold), "|",
+				step("b1", migrate.Hold), step("b2", migrate.Hold, "b1"), step("c", migrate.Hold, "b2"), step("b3", migrate.Hold), "|",
+				step("d", migrate.GoOn), step("e", migrate.Hold))
+		}
+		o := migrate.Options{Ending: migrate.EndWithRollback()}
+		err := l.run(rb(), o, resume)
+		var np *migrate.NeedsPerson
+		if !errors.As(err, &np) || !errors.Is(err, migrate.ErrNeedsPerson) {
+			t.Fatal(err)
+		}
+		var todo []string
+		for _, x := range np.Todo {
+			todo = append(todo, fmt.Sprintf("%s<%s", x.Step, x.HeldBy))
+		}
+		if want := []string{"d<", "c<", "b2<c", "b1<c", "a<c"}; !slices.Equal(todo, want) {
+			t.Errorf("todo %q, not %q", todo, want)
+		}
+		if slices.Sort(undone.lines); !slices.Equal(undone.lines, []string{"b3", "e"}) {
+			t.Errorf("undone %q", undone.lines)
+		}
+		if !slices.Equal(l.history().Todo(), np.Todo) || l.history().State(false) != migrate.StateNeedsPerson {
+			t.Errorf("history: %v, %s", l.history().Todo(), l.history().State(false))
+		}
+		delete(broken, "d") // repaired; the other one is waived, its target was deleted by hand
+		err = l.run(rb(), o, func(r *migrate.Run) error {
+			for _, x := range []struct {
+				step     migrate.StepID
+				why, bad string
+			}{{"nope", "x", "no such step"}, {"a", "x", "has not failed"}, {"c", "", "a reason"}} {
+				if err := r.Waive(x.step, "lee", x.why); err == nil || !strings.Contains(err.Error(), x.bad) {
+					t.Errorf("waive %s: %v", x.step, err)
+				}
+			}
+			if err := r.Waive("c", "lee@hall", "deleted by hand"); err != nil {
+				return err
+			}
+			return resume(r)
+		})
+		l.must(err, nil)
+		if slices.Sort(undone.lines); !slices.Equal(undone.lines, []string{"a", "b1", "b2", "b3", "d", "e"}) {
+			t.Errorf("undone %q", undone.lines)
+		}
+		if s := l.step("c"); s.State != migrate.StepWaived {
+			t.Errorf("c is %q", s.State)
+		}
+	})
+}
+
+func TestBeginAndOpen(t *testing.T) {
+	inLab(t, func(l *lab) {
+		dir := l.d.Process(l.life)
+		rb := book(plain{spec: id("a")})
+		_, err := migrate.Open(dir, rb, migrate.Options{})
+		l.must(err, migrate.ErrNoRun)
+		if _, err := migrate.Begin(dir, "my-run", rb, migrate.Options{}); err == nil {
+			t.Error("took a bad id")
+		}
+		if _, err := migrate.Begin(dir, runID, rb, migrate.Options{Ending: migrate.EndWithRollback(migrate.Leg{Name: "x", DownTo: "phase 0"})}); err == nil {
+			t.Error("took an ending that does not undo all")
+		}
+		if _, err := migrate.ReadHistory(dir); !errors.Is(err, migrate.ErrNoRun) {
+			t.Errorf("history of nothing: %v", err)
+		}
+		r, err := migrate.Begin(dir, runID, rb, migrate.Options{})
+		l.must(err, nil)
+		l.must(r.Resume(context.Background()), nil)
+		l.must(r.Close(), nil)
+		if err := r.Resume(context.Background()); err == nil {
+			t.Error("a closed run was resumed")
+		}
+		_, err = migrate.Begin(dir, runID, rb, migrate.Options{})
+		l.must(err, migrate.ErrExists)
+		_, err = migrate.Open(dir, rb, migrate.Options{})
+		l.must(err, nil) // the lock was released by the failed Begin
+	})
+}
+
+// A process that ignores its context is complained about.
+func TestStuckIsSaid(t *testing.T) {
+	inLab(t, func(l *lab) {
+		p := plain{spec: migrate.Spec{ID: "deaf", Timeout: time.Second}, run: func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+			time.Sleep(2 * time.Minute)
+			return o, errInjected
+		}}
+		var stuck []time.Duration
+		err := l.run(book(p), migrate.Options{}, func(r *migrate.Run) error {
+			r.Listen(func(e migrate.Event) {
+				if s, ok := e.(migrate.StepStuck); ok {
+					stuck = append(stuck, s.For)
+				}
+			})
+			return resume(r)
+		})
+		l.must(err, migrate.ErrTimeout)
+		synctest.Wait()
+		if len(stuck) != 3 || stuck[0] != 30*time.Second {
+			t.Errorf("%v", stuck)
+		}
+	})
+}
