@@ -176,13 +176,3 @@ func text(ts []token) string {
 	}
 	return b.String()
 }
-
-// words makes tokens of plain keywords and punctuation of our own.
-func words(s string) []token {
-	ts, err := lex(s)
-	if err != nil || len(ts) == 0 {
-		panic("ddl: " + s) // only constants come here
-	}
-	ts[0].gap = true
-	return ts
-}

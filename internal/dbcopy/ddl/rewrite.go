@@ -23,16 +23,16 @@ const (
 
 // Rewrite is one thing that was changed.
 type Rewrite struct {
-	Rule   Rule   `json:"rule"`
-	Object string `json:"object"` // `table`.`column`, or what else it is in
-	What   string `json:"what"`
+	Rule Rule
+	Part string // the column, key or check that it is in; "": the table's or view's own
+	What string
 }
 
 // Refusal is one thing that can't be carried.
 type Refusal struct {
-	Object string `json:"object"`
-	What   string `json:"what"`
-	Fix    string `json:"fix"` // what to do at the source; may be ""
+	Part string // as in Rewrite
+	What string
+	Fix  string // what to do at the source; may be ""
 }
 
 // Facts are what SHOW CREATE TABLE leaves unsaid: a default collation isn't printed by every version, and the two
@@ -42,16 +42,35 @@ type Facts struct {
 	Columns   map[string]string // a column's collation by its name; "" or absent: it has none
 }
 
-// Output is a table as MySQL takes it. The rows go in between Create and Keys.
+// Output is a table as MySQL takes it.
 type Output struct {
 	Name        string
-	Create      string   // with its primary key and checks, without other keys
-	Keys        []Clause // for ALTER TABLE
-	ForeignKeys []Clause // for ALTER TABLE, when all tables have their keys
+	Keys        []Clause // all but the primary key (and what AUTO_INCREMENT needs)
+	ForeignKeys []Clause // to be added when all tables have their keys
 	Moved       []string // columns whose collation is another now, so their order may be another
+
+	items []string
+	tail  string
 }
 
-// Clause is one ADD of an ALTER TABLE.
+// Create is the CREATE TABLE, with the keys and the foreign keys or without. The session's default schema is the
+// table's. With foreign keys it needs foreign_key_checks=0, since it may refer to what isn't there yet.
+func (o Output) Create(keys, foreign bool) string {
+	items := slices.Clone(o.items)
+	if keys {
+		for _, c := range o.Keys {
+			items = append(items, c.SQL)
+		}
+	}
+	if foreign {
+		for _, c := range o.ForeignKeys {
+			items = append(items, c.SQL)
+		}
+	}
+	return "CREATE TABLE " + Quote(o.Name) + " (\n  " + strings.Join(items, ",\n  ") + "\n)" + o.tail
+}
+
+// Clause is one key: in a CREATE TABLE, or behind ADD in an ALTER TABLE.
 type Clause struct {
 	Name  string
 	SQL   string
@@ -96,17 +115,12 @@ type pass struct {
 	refusals []Refusal
 }
 
-func (p *pass) changed(r Rule, object, f string, a ...any) {
-	p.rewrites = append(p.rewrites, Rewrite{r, p.at(object), fmt.Sprintf(f, a...)})
+func (p *pass) changed(r Rule, part, f string, a ...any) {
+	p.rewrites = append(p.rewrites, Rewrite{r, part, fmt.Sprintf(f, a...)})
 }
-func (p *pass) refuse(object, fix, f string, a ...any) {
-	p.refusals = append(p.refusals, Refusal{p.at(object), fmt.Sprintf(f, a...), fix})
-}
-func (p *pass) at(object string) string {
-	if object == "" {
-		return Quote(p.table)
-	}
-	return Quote(p.table) + "." + Quote(object)
+
+func (p *pass) refuse(part, fix, f string, a ...any) {
+	p.refusals = append(p.refusals, Refusal{part, fmt.Sprintf(f, a...), fix})
 }
 
 // Table writes one table. With refusals, the output is nothing to go on with.
@@ -126,18 +140,18 @@ func (r *Rewriter) Table(t *Table, f Facts) (Output, []Rewrite, []Refusal) {
 				auto = "" // one such key is enough
 			}
 		default:
-			p.out.Keys = append(p.out.Keys, Clause{k.Name, "ADD " + def, k.Kind == "FULLTEXT KEY" || k.Kind == "SPATIAL KEY"})
+			p.out.Keys = append(p.out.Keys, Clause{k.Name, def, k.Kind == "FULLTEXT KEY" || k.Kind == "SPATIAL KEY"})
 		}
 	}
 	for _, c := range t.Checks {
 		items = append(items, "CONSTRAINT "+Quote(p.checkName(c.Name))+" CHECK "+text(c.body))
 	}
 	for _, c := range t.ForeignKeys {
-		p.out.ForeignKeys = append(p.out.ForeignKeys, Clause{Name: c.Name, SQL: "ADD CONSTRAINT " + Quote(c.Name) + " FOREIGN KEY " + text(c.body)})
+		p.out.ForeignKeys = append(p.out.ForeignKeys, Clause{Name: c.Name, SQL: "CONSTRAINT " + Quote(c.Name) + " FOREIGN KEY " + text(c.body)})
 	}
-	p.out.Create = "CREATE TABLE " + Quote(t.Name) + " (\n  " + strings.Join(items, ",\n  ") + "\n)" + p.options(t.options)
+	p.out.items, p.out.tail = items, p.options(t.options)
 	if len(t.partition) > 0 {
-		p.out.Create += "\n" + text(t.partition)
+		p.out.tail += "\n" + text(t.partition)
 	}
 	return p.out, p.rewrites, p.refusals
 }

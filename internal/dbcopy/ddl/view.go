@@ -38,7 +38,7 @@ func View(sql string) (name, create string, rewrites []Rewrite, err error) {
 	}
 	name = n.unquote()
 	if security != "INVOKER" {
-		rewrites = append(rewrites, Rewrite{RuleSecurity, Quote(name), fmt.Sprintf("SQL SECURITY %s of %s to INVOKER", security, definer)})
+		rewrites = append(rewrites, Rewrite{RuleSecurity, "", fmt.Sprintf("SQL SECURITY %s of %s to INVOKER", security, definer)})
 	}
 	body := sql[p.peek().at:]
 	return name, head + " SQL SECURITY INVOKER VIEW " + Quote(name) + " AS " + body, rewrites, nil
