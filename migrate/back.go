@@ -26,33 +26,19 @@ func (s *session) turn(ctx, life context.Context, t turnedData) error {
 	return s.goBack(ctx, life)
 }
 
-// reversible says why what is above keeps can't be undone: a point of no return was passed.
+// reversible says why what is above keeps can't be undone.
 func (r *Run) reversible(keeps StepID) error {
-	for _, n := range r.above(keeps) {
-		if st := r.step(n.spec.ID); n.noReturn(st) {
-			return fmt.Errorf("roll back run %s: the point of no return %s has been passed: %w", r.h.Run, n.spec.ID, ErrIrreversible)
-		}
-	}
-	return nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.h.reversible(keeps)
 }
 
-// noReturn: n has left a trace that can't be taken back.
-func (n *node) noReturn(st stepState) bool {
-	return n.spec.PointOfNoReturn && (n.kind != kindGate || st.gate == GatePassed)
-}
-
-// above is all that was added after the step keeps, or all, as far as it has left a trace; in the runbook's order.
+// above is what a rollback that keeps a step undoes, in the runbook's order.
 func (r *Run) above(keeps StepID) (set []*node) {
-	for _, n := range r.book.nodes {
-		if keeps != "" {
-			if n.spec.ID == keeps {
-				keeps = ""
-			}
-			continue
-		}
-		if st := r.step(n.spec.ID); st.trace() {
-			set = append(set, n)
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.h.above(keeps) {
+		set = append(set, r.book.byID[s.ID])
 	}
 	return set
 }

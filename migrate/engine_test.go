@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,9 +173,21 @@ var legs2 = []migrate.Leg{{Name: "above", DownTo: "phase 0"}, {Name: "the rest"}
 
 func TestParallelIsBounded(t *testing.T) {
 	inLab(t, func(l *lab) {
-		d := &diary{}
-		l.must(l.run(book(d.noting("a"), d.noting("b"), d.noting("c")), migrate.Options{Parallel: 2}, resume), nil)
-		d.before(t, "a-", "c+")
+		var now, most atomic.Int64
+		var steps []any
+		for i := range 7 {
+			steps = append(steps, plain{spec: id(migrate.StepID(fmt.Sprintf("s%d", i))), run: func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(time.Second)
+				now.Add(-1)
+				return o, nil
+			}})
+		}
+		began := time.Now()
+		l.must(l.run(book(steps...), migrate.Options{Parallel: 3}, resume), nil)
+		if took := time.Since(began); most.Load() != 3 || took != 3*time.Second {
+			t.Errorf("%d side by side, %s", most.Load(), took)
+		}
 	})
 }
 
@@ -572,6 +585,81 @@ func TestStuckIsSaid(t *testing.T) {
 		synctest.Wait()
 		if len(stuck) != 3 || stuck[0] != 30*time.Second {
 			t.Errorf("%v", stuck)
+		}
+	})
+}
+
+// An abort stops what runs, waits for it, and turns the run; who wanted it, and why, is on record.
+func TestAbort(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		err := l.run(book(d.noting("a"), "|", d.noting("b"), d.noting("c")), migrate.Options{}, func(r *migrate.Run) error {
+			time.AfterFunc(1500*time.Millisecond, func() { r.Abort("lee@hall", "enough"); r.Abort("kim", "me too") })
+			return resume(r)
+		})
+		l.must(err, migrate.ErrRolledBack)
+		d.before(t, "a-", "b+", "b!", "undo b+", "undo b-", "undo a+")
+		d.before(t, "c!", "undo c+")
+		if slices.Contains(d.lines, "b-") {
+			t.Error("b was not told to stop")
+		}
+		turned := ""
+		if err := migrate.ReadEvents(l.d.Process(crashfs.NewLife(0)), func(e migrate.Event) error {
+			if e, ok := e.(migrate.RunTurned); ok {
+				turned = e.Who + ": " + e.Why
+			}
+			return nil
+		}); err != nil || turned != "lee@hall: enough" {
+			t.Errorf("%q %v", turned, err)
+		}
+	})
+}
+
+// A rollback is planned from the journal alone, while another process holds the run.
+func TestPlanRollback(t *testing.T) {
+	inLab(t, func(l *lab) {
+		found := plain{spec: id("found"), plan: func(context.Context, *migrate.Scope[struct{}], migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			return migrate.Done(plainOut{5}), nil
+		}}
+		effects := plain{spec: id("made"), plan: func(_ context.Context, _ *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			if rec.Complete {
+				return migrate.Done(rec.Out), nil
+			}
+			return migrate.Plan[plainOut]{Effects: []migrate.Effect{{Verb: "make", Object: "it"}}}, nil
+		}}
+		o := migrate.Options{Ending: migrate.EndKept(legs2...), Ask: answers(migrate.Pass)}
+		l.must(l.run(book(effects, found, "|", plain{spec: id("b")}, migrate.Gate{ID: "gate"}, plain{spec: id("c")}), o, func(r *migrate.Run) error {
+			if err := resume(r); err != nil {
+				return err
+			}
+			for keeps, want := range map[migrate.StepID]string{
+				"":     "above: c verified [] false, b verified [] false / the rest: found found [] true, made verified [make it] false",
+				"made": "above: c verified [] false, b verified [] false / the rest: found found [] true",
+				"b":    "above: c verified [] false",
+			} {
+				out, err := l.history().PlanRollback(keeps)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var legs []string
+				for _, p := range out.Back {
+					var steps []string
+					for _, s := range p.Steps {
+						steps = append(steps, fmt.Sprintf("%s %s %v %v", s.ID, s.State, s.Effects, s.Holds))
+					}
+					legs = append(legs, p.Name+": "+strings.Join(steps, ", "))
+				}
+				if got := strings.Join(legs, " / "); got != want {
+					t.Errorf("to %q: %s\nnot %s", keeps, got, want)
+				}
+			}
+			if _, err := l.history().PlanRollback("nope"); err == nil {
+				t.Error("planned to a step that there isn't")
+			}
+			return nil
+		}), nil)
+		if got := l.history().State(false); got != migrate.StateKept {
+			t.Errorf("state %q", got)
 		}
 	})
 }

@@ -303,7 +303,11 @@ func (f *folding) turned() error {
 	}
 	h := f.h
 	h.Direction, h.Keeps, h.Why, h.end = d.Direction, d.Keeps, d.Why, d.End
-	f.emit(RunTurned{f.when, d.Direction, d.Keeps, d.Why, d.End})
+	who := d.Who
+	if who == "" {
+		who = f.rec.Who
+	}
+	f.emit(RunTurned{f.when, d.Direction, d.Keeps, who, d.Why, d.End})
 	for _, p := range h.phases {
 		p.pause(f.rec.Time)
 	}

@@ -24,9 +24,10 @@ const (
 // events f sees the latest, a few times a second.
 func (r *Run) Listen(f func(Event)) (stop func()) {
 	l := &listener{f: f, run: r, wakeup: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
-	r.listeners.add(l)
+	if !r.listeners.add(l) {
+		l.finish() // the run is closed: what there is, and no more
+	}
 	go l.loop()
-	l.wake()
 	return func() {
 		r.listeners.remove(l)
 		l.finish()
@@ -64,15 +65,20 @@ func ReadEvents(dir journal.FS, f func(Event) error) error {
 
 // listeners are all that listen to a run.
 type listeners struct {
-	run *Run
-	mu  sync.Mutex
-	all []*listener
+	run   *Run
+	mu    sync.Mutex
+	all   []*listener
+	ended bool
 }
 
-func (ls *listeners) add(l *listener) {
+func (ls *listeners) add(l *listener) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	if ls.ended {
+		return false
+	}
 	ls.all = append(ls.all, l)
+	return true
 }
 
 func (ls *listeners) remove(l *listener) {
@@ -119,7 +125,10 @@ func (ls *listeners) healthOf(n *node) func(Health) {
 
 // finish lets all listeners catch up, for a while, and ends them.
 func (ls *listeners) finish() {
-	all := ls.list()
+	ls.mu.Lock()
+	all := ls.all
+	ls.all, ls.ended = nil, true
+	ls.mu.Unlock()
 	for _, l := range all {
 		l.finish()
 	}

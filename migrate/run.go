@@ -28,6 +28,7 @@ type Run struct {
 	entered   bool // this process has its opening record
 	busy      bool
 	paused    chan struct{}
+	aborts    chan turnedData
 	closed    bool
 
 	listeners listeners
@@ -80,7 +81,7 @@ func open(dir journal.FS, b *book, o Options) (*Run, error) {
 	if o.Parallel == 0 {
 		o.Parallel = 8
 	}
-	r := &Run{book: b, dir: dir, o: o, paused: make(chan struct{})}
+	r := &Run{book: b, dir: dir, o: o, paused: make(chan struct{}), aborts: make(chan turnedData, 1)}
 	j, err := journal.Open(dir, journal.Holder{Who: o.Who, Host: o.Host, PID: o.PID, Since: time.Now().UTC()}, func(rec journal.Record) error {
 		_, err := r.h.Apply(rec)
 		return err
@@ -223,6 +224,16 @@ func (r *Run) recorded(id StepID) (json.RawMessage, bool) {
 	return s.out, s.out != nil
 }
 
+// Abort asks the run to stop what runs and to turn back, as a gate that is aborted does: Resume waits until every call has
+// returned, and rolls back. It may be called at any time, from any goroutine; the first call counts. A run that is going
+// back already goes on with that.
+func (r *Run) Abort(who, why string) {
+	select {
+	case r.aborts <- turnedData{Direction: Back, Who: who, Why: why}:
+	default:
+	}
+}
+
 // Pause asks the run to stop at the next safe point: nothing new starts, what runs may finish, and Resume or Rollback
 // then returns ErrPaused. It may be called at any time, from any goroutine, more than once.
 func (r *Run) Pause() {
@@ -299,7 +310,7 @@ func (r *Run) Rollback(ctx context.Context, keeps StepID, why string) error {
 		case closed == StateDone && r.direction() == Back:
 			return fmt.Errorf("run %s has rolled itself back already", r.h.Run)
 		}
-		keep, err := r.lastKept(keeps)
+		keep, err := r.h.lastKept(keeps)
 		if err != nil {
 			return err
 		}
@@ -315,32 +326,6 @@ func (r *Run) Rollback(ctx context.Context, keeps StepID, why string) error {
 		}
 		return s.turn(ctx, life, turnedData{Direction: Back, Keeps: keep, Why: why})
 	})
-}
-
-// lastKept resolves what a rollback keeps to the last step that stays; "" when nothing does.
-func (r *Run) lastKept(keeps StepID) (StepID, error) {
-	switch {
-	case keeps == Everything:
-		return "", nil
-	case keeps != "" && r.book.byID[keeps] == nil:
-		return "", fmt.Errorf("roll back to %s: there is no such step", keeps)
-	case keeps != "":
-		return keeps, nil
-	}
-	phase := r.h.Manifest.Ending.stop()
-	if phase == "" {
-		return "", nil
-	}
-	reached := false
-	for _, n := range r.book.nodes {
-		if reached && n.phase != phase {
-			return keeps, nil
-		}
-		if n.phase == phase {
-			reached, keeps = true, n.spec.ID
-		}
-	}
-	return keeps, nil
 }
 
 // Waive takes a step whose undo failed for undone: its target was deleted by hand. The step holds nothing any more.
