@@ -232,7 +232,6 @@ func TestWhatWasReplayedIsDurable(t *testing.T) {
 	for _, how := range []string{"killed before the sync", "sync failed", "made no directory entry"} {
 		t.Run(how, func(t *testing.T) {
 			d := &crashfs.Disk{}
-			life := crashfs.NewLife(0)
 			at := 0
 			switch how {
 			case "killed before the sync":
@@ -240,8 +239,7 @@ func TestWhatWasReplayedIsDurable(t *testing.T) {
 			case "made no directory entry":
 				at = 7
 			}
-			life = crashfs.NewLife(at)
-			j, err := journal.Open(d.Process(life), me, func(journal.Record) error { return nil })
+			j, err := journal.Open(d.Process(crashfs.NewLife(at)), me, func(journal.Record) error { return nil })
 			if err == nil {
 				if how == "sync failed" {
 					d.FailSync(1)
