@@ -14,7 +14,6 @@ import (
 
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/journal"
-	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
 )
 
 // plain is a step whose methods are the test's. What isn't set does nothing, and Plan believes what is recorded.
