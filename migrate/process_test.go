@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slipway-dev/slipway/migrate"
@@ -215,6 +216,68 @@ func TestAbort(t *testing.T) {
 			return nil
 		}); err != nil || turned != "lee@hall: enough" {
 			t.Errorf("%q %v", turned, err)
+		}
+	})
+}
+
+// A run is worked on once at a time, and its end is its end.
+func TestOneCallAtATime(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		o := migrate.Options{Ending: migrate.EndWithRollback()}
+		l.must(l.run(book(d.noting("a")), o, func(r *migrate.Run) error {
+			time.AfterFunc(500*time.Millisecond, func() {
+				if err := resume(r); err == nil {
+					t.Error("resumed twice at the same time")
+				}
+			})
+			return resume(r)
+		}), nil)
+		n := l.history().Records
+		l.must(l.run(book(d.noting("a")), o, resume), nil) // done: nothing happens, and nothing is recorded
+		if err := l.run(book(d.noting("a")), o, rollback); err == nil || errors.Is(err, migrate.ErrRolledBack) {
+			t.Errorf("a run that has rolled itself back was rolled back: %v", err)
+		}
+		if l.history().Records != n {
+			t.Errorf("%d records, then %d", n, l.history().Records)
+		}
+	})
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		l.must(l.run(book(d.noting("a")), migrate.Options{}, rollback), migrate.ErrRolledBack)
+		n := l.history().Records
+		l.must(l.run(book(d.noting("a")), migrate.Options{}, resume), migrate.ErrRolledBack)
+		l.must(l.run(book(d.noting("a")), migrate.Options{}, rollback), migrate.ErrRolledBack)
+		if l.history().Records != n || len(d.lines) > 0 {
+			t.Errorf("%d records, then %d; %q", n, l.history().Records, d.lines)
+		}
+	})
+}
+
+// What a run ends with is pinned when it is opened; what a later process says doesn't count.
+func TestEndingIsPinned(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(d.noting("a"), migrate.Gate{ID: "gate"}) }
+		l.must(l.run(rb(), migrate.Options{Ending: migrate.EndWithRollback()}, resume), migrate.ErrWaiting)
+		l.must(l.run(rb(), migrate.Options{Ending: migrate.EndKept(), Ask: answers(migrate.Pass)}, resume), nil)
+		d.index(t, "undo a-")
+		if got := l.history().State(false); got != migrate.StateDone {
+			t.Errorf("state %q", got)
+		}
+	})
+}
+
+// A listener that comes when the run is closed gets what there is, and no more.
+func TestListenToAClosedRun(t *testing.T) {
+	inLab(t, func(l *lab) {
+		var run *migrate.Run
+		l.must(l.run(book(plain{spec: id("a")}), migrate.Options{}, func(r *migrate.Run) error { run = r; return resume(r) }), nil)
+		n := 0
+		run.Listen(func(migrate.Event) { n++ })
+		synctest.Wait() // the test would hang in the end if the listener went on
+		if n == 0 {
+			t.Error("it got nothing")
 		}
 	})
 }
