@@ -166,12 +166,7 @@ func (s *session) undo(life context.Context, n *node) error {
 		return n.undo(ctx, c, st.recorded())
 	})
 	if err != nil {
-		text := err.Error()
-		var se *StepError
-		if errors.As(err, &se) {
-			text = se.Err.Error()
-		}
-		return errors.Join(err, s.append(journal.UndoFailed, n, undoFailedData{text}))
+		return errors.Join(err, s.append(journal.UndoFailed, n, undoFailedData{reason(err)}))
 	}
 	return s.append(journal.Undone, n, undoneData{})
 }

@@ -1,5 +1,7 @@
 package migrate
 
+import "slices"
+
 // reverse hands out nodes to undo: of the highest stretch that isn't settled, those that nothing unsettled needs.
 type reverse struct {
 	set  []*node
@@ -111,14 +113,15 @@ func (r *reverse) left() bool {
 	return false
 }
 
-// todo lists what is not undone, the last of the runbook first: the order in which it is to be dealt with.
+// todo lists what is not undone, the last of the runbook first: the order in which it is to be dealt with. A gate that is
+// held is nobody's work.
 func (r *reverse) todo(errs map[*node]error) (todo []Todo) {
-	for i := len(r.set) - 1; i >= 0; i-- {
-		switch n := r.set[i]; r.fate[n] {
-		case held:
+	for _, n := range slices.Backward(r.set) {
+		switch {
+		case r.fate[n] == undoFailed:
+			todo = append(todo, Todo{Step: n.spec.ID, Error: reason(errs[n])})
+		case r.fate[n] == held && n.kind != kindGate:
 			todo = append(todo, Todo{Step: n.spec.ID, HeldBy: r.held[n]})
-		case undoFailed:
-			todo = append(todo, Todo{Step: n.spec.ID, Error: errs[n].Error()})
 		}
 	}
 	return todo
