@@ -26,33 +26,19 @@ func (s *session) turn(ctx, life context.Context, t turnedData) error {
 	return s.goBack(ctx, life)
 }
 
-// reversible says why what is above keeps can't be undone: a point of no return was passed.
+// reversible says why what is above keeps can't be undone.
 func (r *Run) reversible(keeps StepID) error {
-	for _, n := range r.above(keeps) {
-		if st := r.step(n.spec.ID); n.noReturn(st) {
-			return fmt.Errorf("roll back run %s: the point of no return %s has been passed: %w", r.h.Run, n.spec.ID, ErrIrreversible)
-		}
-	}
-	return nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.h.reversible(keeps)
 }
 
-// noReturn: n has left a trace that can't be taken back.
-func (n *node) noReturn(st stepState) bool {
-	return n.spec.PointOfNoReturn && (n.kind != kindGate || st.gate == GatePassed)
-}
-
-// above is all that was added after the step keeps, or all, as far as it has left a trace; in the runbook's order.
+// above is what a rollback that keeps a step undoes, in the runbook's order.
 func (r *Run) above(keeps StepID) (set []*node) {
-	for _, n := range r.book.nodes {
-		if keeps != "" {
-			if n.spec.ID == keeps {
-				keeps = ""
-			}
-			continue
-		}
-		if st := r.step(n.spec.ID); st.trace() {
-			set = append(set, n)
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.h.above(keeps) {
+		set = append(set, r.book.byID[s.ID])
 	}
 	return set
 }
@@ -132,130 +118,6 @@ func (s *session) startForTheWayBack(ctx context.Context) {
 	}
 }
 
-// reverse hands out nodes to undo: of the highest stretch that isn't settled, those that nothing unsettled needs.
-type reverse struct {
-	set  []*node
-	in   map[*node]bool
-	fate map[*node]fate
-	held map[*node]StepID // by which step
-	open map[int]int      // nodes not settled, by stretch
-}
-
-type fate int
-
-const (
-	waiting fate = iota
-	atWork
-	undone
-	undoFailed
-	held
-)
-
-func newReverse(set []*node) *reverse {
-	r := &reverse{set: set, in: map[*node]bool{}, fate: map[*node]fate{}, held: map[*node]StepID{}, open: map[int]int{}}
-	for _, n := range set {
-		r.in[n] = true
-		r.open[n.stretch]++
-	}
-	return r
-}
-
-func (r *reverse) settled(n *node) bool { return r.fate[n] >= undone }
-
-func (r *reverse) settle(n *node, f fate) {
-	r.fate[n] = f
-	r.open[n.stretch]--
-}
-
-// next gives the nodes that may be undone now, and settles those that are held.
-func (r *reverse) next() (ready []*node) {
-	holder := StepID("") // what holds everything in the stretches below
-	for i := len(r.set) - 1; i >= 0; {
-		k := r.set[i].stretch
-		from := i
-		for from >= 0 && r.set[from].stretch == k {
-			from--
-		}
-		for ; i > from; i-- {
-			if n := r.set[i]; r.fate[n] == waiting {
-				ready = r.consider(n, holder, ready)
-			}
-		}
-		if r.open[k] > 0 {
-			return ready
-		}
-		if holder == "" {
-			holder = r.holderIn(from+1, k)
-		}
-	}
-	return ready
-}
-
-func (r *reverse) consider(n *node, holder StepID, ready []*node) []*node {
-	for _, d := range n.frees {
-		if !r.in[d] {
-			continue
-		}
-		if !r.settled(d) {
-			return ready
-		}
-		if holder == "" {
-			holder = r.holds(d)
-		}
-	}
-	if holder != "" {
-		r.held[n] = holder
-		r.settle(n, held)
-		return ready
-	}
-	return append(ready, n)
-}
-
-// holds is the step that d holds others for: itself, or the one that holds it; "" when it holds nothing.
-func (r *reverse) holds(d *node) StepID {
-	switch {
-	case r.fate[d] == held:
-		return r.held[d]
-	case r.fate[d] == undoFailed && d.spec.OnUndoFailure == Hold:
-		return d.spec.ID
-	}
-	return ""
-}
-
-func (r *reverse) holderIn(from, stretch int) StepID {
-	for _, n := range r.set[from:] {
-		if n.stretch != stretch {
-			break
-		}
-		if h := r.holds(n); h != "" {
-			return h
-		}
-	}
-	return ""
-}
-
-func (r *reverse) left() bool {
-	for _, n := range r.set {
-		if !r.settled(n) {
-			return true
-		}
-	}
-	return false
-}
-
-// todo lists what is not undone, the last of the runbook first: the order in which it is to be dealt with.
-func (r *reverse) todo(errs map[*node]error) (todo []Todo) {
-	for i := len(r.set) - 1; i >= 0; i-- {
-		switch n := r.set[i]; r.fate[n] {
-		case held:
-			todo = append(todo, Todo{Step: n.spec.ID, HeldBy: r.held[n]})
-		case undoFailed:
-			todo = append(todo, Todo{Step: n.spec.ID, Error: errs[n].Error()})
-		}
-	}
-	return todo
-}
-
 // unwork undoes nodes until none may be undone any more. A failed undo keeps nothing from being undone but what it holds.
 func (s *session) unwork(ctx, life context.Context, sc *reverse) map[*node]error {
 	results := make(chan result)
@@ -304,12 +166,7 @@ func (s *session) undo(life context.Context, n *node) error {
 		return n.undo(ctx, c, st.recorded())
 	})
 	if err != nil {
-		text := err.Error()
-		var se *StepError
-		if errors.As(err, &se) {
-			text = se.Err.Error()
-		}
-		return errors.Join(err, s.append(journal.UndoFailed, n, undoFailedData{text}))
+		return errors.Join(err, s.append(journal.UndoFailed, n, undoFailedData{reason(err)}))
 	}
 	return s.append(journal.Undone, n, undoneData{})
 }

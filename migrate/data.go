@@ -63,6 +63,7 @@ type (
 	turnedData struct {
 		Direction Direction `json:"direction"`
 		Keeps     StepID    `json:"keeps,omitempty"` // this step and all before it stay as they are
+		Who       string    `json:"who,omitempty"`
 		Why       string    `json:"why,omitempty"`
 		End       bool      `json:"end,omitempty"` // the run's own end, not somebody's wish
 	}

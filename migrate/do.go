@@ -83,12 +83,7 @@ func (s *session) plan(ctx context.Context, n *node, again bool) (p rawPlan, err
 
 // failed records a failure and returns it.
 func (s *session) failed(n *node, doing Doing, err error, moved Tally) error {
-	text := err.Error()
-	var se *StepError
-	if errors.As(err, &se) {
-		text = se.Err.Error()
-	}
-	return errors.Join(err, s.append(journal.Failed, n, failedData{doing, text, moved}))
+	return errors.Join(err, s.append(journal.Failed, n, failedData{doing, reason(err), moved}))
 }
 
 const (

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/journal"
-	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
 )
 
 // plain is a step whose methods are the test's. What isn't set does nothing, and Plan believes what is recorded.
@@ -172,9 +172,21 @@ var legs2 = []migrate.Leg{{Name: "above", DownTo: "phase 0"}, {Name: "the rest"}
 
 func TestParallelIsBounded(t *testing.T) {
 	inLab(t, func(l *lab) {
-		d := &diary{}
-		l.must(l.run(book(d.noting("a"), d.noting("b"), d.noting("c")), migrate.Options{Parallel: 2}, resume), nil)
-		d.before(t, "a-", "c+")
+		var now, most atomic.Int64
+		var steps []any
+		for i := range 7 {
+			steps = append(steps, plain{spec: id(migrate.StepID(fmt.Sprintf("s%d", i))), run: func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(time.Second)
+				now.Add(-1)
+				return o, nil
+			}})
+		}
+		began := time.Now()
+		l.must(l.run(book(steps...), migrate.Options{Parallel: 3}, resume), nil)
+		if took := time.Since(began); most.Load() != 3 || took != 3*time.Second {
+			t.Errorf("%d side by side, %s", most.Load(), took)
+		}
 	})
 }
 
@@ -304,158 +316,6 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A paused run starts nothing new and lets what runs finish, in either direction; a resume goes on.
-func TestPause(t *testing.T) {
-	inLab(t, func(l *lab) {
-		d := &diary{}
-		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(d.noting("a"), d.noting("b", "a")) }
-		pausing := func(after time.Duration, do func(*migrate.Run) error) func(*migrate.Run) error {
-			return func(r *migrate.Run) error {
-				time.AfterFunc(after, r.Pause)
-				return do(r)
-			}
-		}
-		half := 500 * time.Millisecond
-		l.must(l.run(rb(), migrate.Options{}, pausing(half, resume)), migrate.ErrPaused)
-		if want := []string{"a+", "a-"}; !slices.Equal(d.lines, want) {
-			t.Fatalf("%q", d.lines)
-		}
-		if got := l.history().State(false); got != migrate.StateOpen {
-			t.Errorf("state %q", got)
-		}
-		l.must(l.run(rb(), migrate.Options{}, resume), nil)
-		d.lines = nil
-		l.must(l.run(rb(), migrate.Options{}, pausing(half, rollback)), migrate.ErrPaused)
-		if want := []string{"undo b+", "undo b-"}; !slices.Equal(d.lines, want) {
-			t.Fatalf("%q", d.lines)
-		}
-		if got := l.history().State(false); got != migrate.StateGoingBack {
-			t.Errorf("state %q", got)
-		}
-		l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrRolledBack)
-		d.index(t, "undo a-")
-	})
-}
-
-// A pause at a gate takes the question back.
-func TestPauseAtAGate(t *testing.T) {
-	inLab(t, func(l *lab) {
-		o := migrate.Options{Ask: func(ctx context.Context, _ migrate.Question) (migrate.Answer, error) {
-			<-ctx.Done()
-			return migrate.Answer{}, ctx.Err()
-		}}
-		err := l.run(book(plain{spec: id("a")}, migrate.Gate{ID: "gate"}), o, func(r *migrate.Run) error {
-			time.AfterFunc(time.Minute, r.Pause)
-			return resume(r)
-		})
-		l.must(err, migrate.ErrPaused)
-		if got := l.history().State(false); got != migrate.StateWaiting {
-			t.Errorf("state %q", got)
-		}
-	})
-}
-
-// When the caller's context ends, what runs forward is told to stop; an undo may finish, and no other begins.
-func TestCancel(t *testing.T) {
-	inLab(t, func(l *lab) {
-		d := &diary{}
-		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(d.noting("a"), "|", d.noting("b")) }
-		cancelled := func(do func(context.Context, *migrate.Run) error) error {
-			return l.run(rb(), migrate.Options{}, func(r *migrate.Run) error {
-				ctx, cancel := context.WithCancel(context.Background())
-				time.AfterFunc(500*time.Millisecond, cancel)
-				return do(ctx, r)
-			})
-		}
-		l.must(cancelled(func(ctx context.Context, r *migrate.Run) error { return r.Resume(ctx) }), context.Canceled)
-		if want := []string{"a+", "a!"}; !slices.Equal(d.lines, want) {
-			t.Fatalf("%q", d.lines)
-		}
-		l.must(l.run(rb(), migrate.Options{}, resume), nil)
-		d.lines = nil
-		l.must(cancelled(func(ctx context.Context, r *migrate.Run) error { return r.Rollback(ctx, "", "test") }), context.Canceled)
-		if want := []string{"undo b+", "undo b-"}; !slices.Equal(d.lines, want) {
-			t.Fatalf("%q", d.lines)
-		}
-	})
-}
-
-// The second process learns who holds the run. The lock is free when the first has died.
-func TestOneWriter(t *testing.T) {
-	inLab(t, func(l *lab) {
-		rb := book(plain{spec: id("a")}, migrate.Gate{ID: "gate"})
-		o := migrate.Options{Who: "kim@desk", Host: "desk", PID: 42}
-		err := l.run(rb, o, func(r *migrate.Run) error {
-			_, err := migrate.Open(l.d.Process(crashfs.NewLife(0)), book(plain{spec: id("a")}, migrate.Gate{ID: "gate"}), migrate.Options{})
-			var locked *journal.LockedError
-			if !errors.As(err, &locked) || !errors.Is(err, journal.ErrLocked) || locked.Holder.Who != "kim@desk" || locked.Holder.Host != "desk" || locked.Holder.PID != 42 || locked.Holder.Since.IsZero() {
-				t.Errorf("%v", err)
-			}
-			return resume(r)
-		})
-		l.must(err, migrate.ErrWaiting)
-		l.must(l.run(rb, o, resume), migrate.ErrWaiting)
-	})
-}
-
-// A process that loses its lock is told to stop at once, in a step and in an undo, and records nothing more.
-func TestLostLockEndsTheRun(t *testing.T) {
-	for _, back := range []bool{false, true} {
-		inLab(t, func(l *lab) {
-			wait := func(ctx context.Context) error {
-				l.d.StealLock()
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case <-time.After(time.Hour):
-					t.Error("it was not told to stop")
-					return nil
-				}
-			}
-			p := plain{spec: migrate.Spec{ID: "long", Timeout: 2 * time.Hour}}
-			if back {
-				p.undo = func(ctx context.Context, _ migrate.Recorded[plainOut]) error { return wait(ctx) }
-			} else {
-				p.run = func(ctx context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
-					return o, wait(ctx)
-				}
-			}
-			began := time.Now()
-			err := l.run(book(p), migrate.Options{Ending: migrate.EndWithRollback()}, resume)
-			l.must(err, journal.ErrLockLost)
-			if took := time.Since(began); took > 2*time.Second {
-				t.Errorf("took %s", took)
-			}
-			if kinds := l.kinds("long"); kinds[len(kinds)-1] != journal.Intent && kinds[len(kinds)-1] != journal.UndoIntent {
-				t.Errorf("it recorded %v", kinds)
-			}
-		})
-	}
-}
-
-// Each process that goes on with a run has a higher fence number; one that only looks has none of its own.
-func TestFence(t *testing.T) {
-	inLab(t, func(l *lab) {
-		var fences []uint64
-		p := plain{spec: id("a"), plan: func(_ context.Context, s *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
-			st := s.Stamp()
-			if st.Run != runID || st.Step != "a" || s.Key() != runID+"-a" || s.Run() != runID {
-				t.Errorf("%+v, key %s", st, s.Key())
-			}
-			fences = append(fences, st.Fence)
-			return migrate.Done(plainOut{1}), nil
-		}}
-		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(p, migrate.Gate{ID: "gate"}) }
-		for range 3 {
-			l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrWaiting)
-		}
-		l.must(l.run(rb(), migrate.Options{}, func(*migrate.Run) error { return nil }), nil)
-		if want := []uint64{1, 2, 3}; !slices.Equal(fences, want) || l.history().Lives != 3 {
-			t.Errorf("fences %v, lives %d", fences, l.history().Lives)
-		}
-	})
-}
-
 // What can't be undone holds what it needs and all phases below; what may go on goes on; the list says what holds what.
 func TestHoldAndGoOn(t *testing.T) {
 	inLab(t, func(l *lab) {
@@ -523,35 +383,6 @@ func TestHoldAndGoOn(t *testing.T) {
 	})
 }
 
-func TestBeginAndOpen(t *testing.T) {
-	inLab(t, func(l *lab) {
-		dir := l.d.Process(l.life)
-		rb := book(plain{spec: id("a")})
-		_, err := migrate.Open(dir, rb, migrate.Options{})
-		l.must(err, migrate.ErrNoRun)
-		if _, err := migrate.Begin(dir, "my-run", rb, migrate.Options{}); err == nil {
-			t.Error("took a bad id")
-		}
-		if _, err := migrate.Begin(dir, runID, rb, migrate.Options{Ending: migrate.EndWithRollback(migrate.Leg{Name: "x", DownTo: "phase 0"})}); err == nil {
-			t.Error("took an ending that does not undo all")
-		}
-		if _, err := migrate.ReadHistory(dir); !errors.Is(err, migrate.ErrNoRun) {
-			t.Errorf("history of nothing: %v", err)
-		}
-		r, err := migrate.Begin(dir, runID, rb, migrate.Options{})
-		l.must(err, nil)
-		l.must(r.Resume(context.Background()), nil)
-		l.must(r.Close(), nil)
-		if err := r.Resume(context.Background()); err == nil {
-			t.Error("a closed run was resumed")
-		}
-		_, err = migrate.Begin(dir, runID, rb, migrate.Options{})
-		l.must(err, migrate.ErrExists)
-		_, err = migrate.Open(dir, rb, migrate.Options{})
-		l.must(err, nil) // the lock was released by the failed Begin
-	})
-}
-
 // A process that ignores its context is complained about.
 func TestStuckIsSaid(t *testing.T) {
 	inLab(t, func(l *lab) {
@@ -572,6 +403,55 @@ func TestStuckIsSaid(t *testing.T) {
 		synctest.Wait()
 		if len(stuck) != 3 || stuck[0] != 30*time.Second {
 			t.Errorf("%v", stuck)
+		}
+	})
+}
+
+// A rollback is planned from the journal alone, while another process holds the run.
+func TestPlanRollback(t *testing.T) {
+	inLab(t, func(l *lab) {
+		found := plain{spec: id("found"), plan: func(context.Context, *migrate.Scope[struct{}], migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			return migrate.Done(plainOut{5}), nil
+		}}
+		effects := plain{spec: id("made"), plan: func(_ context.Context, _ *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			if rec.Complete {
+				return migrate.Done(rec.Out), nil
+			}
+			return migrate.Plan[plainOut]{Effects: []migrate.Effect{{Verb: "make", Object: "it"}}}, nil
+		}}
+		o := migrate.Options{Ending: migrate.EndKept(legs2...), Ask: answers(migrate.Pass)}
+		l.must(l.run(book(effects, found, "|", plain{spec: id("b")}, migrate.Gate{ID: "gate"}, plain{spec: id("c")}), o, func(r *migrate.Run) error {
+			if err := resume(r); err != nil {
+				return err
+			}
+			for keeps, want := range map[migrate.StepID]string{
+				"":     "above: c verified [] false, b verified [] false / the rest: found found [] true, made verified [make it] false",
+				"made": "above: c verified [] false, b verified [] false / the rest: found found [] true",
+				"b":    "above: c verified [] false",
+			} {
+				out, err := l.history().PlanRollback(keeps)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var legs []string
+				for _, p := range out.Back {
+					var steps []string
+					for _, s := range p.Steps {
+						steps = append(steps, fmt.Sprintf("%s %s %v %v", s.ID, s.State, s.Effects, s.Holds))
+					}
+					legs = append(legs, p.Name+": "+strings.Join(steps, ", "))
+				}
+				if got := strings.Join(legs, " / "); got != want {
+					t.Errorf("to %q: %s\nnot %s", keeps, got, want)
+				}
+			}
+			if _, err := l.history().PlanRollback("nope"); err == nil {
+				t.Error("planned to a step that there isn't")
+			}
+			return nil
+		}), nil)
+		if got := l.history().State(false); got != migrate.StateKept {
+			t.Errorf("state %q", got)
 		}
 	})
 }

@@ -76,6 +76,14 @@ type StepError struct {
 func (e *StepError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Step, e.Doing, e.Err) }
 func (e *StepError) Unwrap() error { return e.Err }
 
+// reason is a step's error without the step: a record and a list name that already.
+func reason(err error) string {
+	if se := (*StepError)(nil); errors.As(err, &se) {
+		return se.Err.Error()
+	}
+	return err.Error()
+}
+
 // Doing is which of a step's methods ran.
 type Doing string
 

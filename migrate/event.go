@@ -43,6 +43,7 @@ type (
 		When
 		Direction Direction `json:"direction"`
 		Keeps     StepID    `json:"keeps,omitempty"`
+		Who       string    `json:"who,omitempty"`
 		Why       string    `json:"why,omitempty"`
 		End       bool      `json:"end,omitempty"` // the run's own end
 	}
@@ -224,6 +225,9 @@ func (StepRetrying) Name() string   { return "step-retrying" }
 func (StepStuck) Name() string      { return "step-stuck" }
 func (ServiceHealth) Name() string  { return "service-health" }
 func (StreamBroken) Name() string   { return "stream-broken" }
+
+// EventWhen is when an event happened.
+func EventWhen(e Event) When { return e.when() }
 
 // EventJSON is the event as one JSON object on one line: its name under "event", then its fields. Durations are in
 // nanoseconds.

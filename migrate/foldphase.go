@@ -61,21 +61,17 @@ func (h *History) startPhase(f *folding, resumed bool) {
 // layLegs cuts what the turned run has to undo into its ending's legs; a leg with nothing to undo is left out.
 func (h *History) layLegs() (legs []*phaseState) {
 	names := h.phaseNames()
-	keep := h.Keeps != ""
 	for _, s := range h.order {
 		s.leg = nil
-		if !keep && s.trace() {
-			name := h.Manifest.Ending.legOf(names, s.Phase)
-			if len(legs) == 0 || legs[0].name != name {
-				legs = append([]*phaseState{{name: name, back: true}}, legs...)
-			}
-			s.leg = legs[0]
-			s.leg.steps++
-			s.leg.left++
+	}
+	for _, s := range h.above(h.Keeps) {
+		name := h.Manifest.Ending.legOf(names, s.Phase)
+		if len(legs) == 0 || legs[0].name != name {
+			legs = append([]*phaseState{{name: name, back: true}}, legs...)
 		}
-		if s.ID == h.Keeps {
-			keep = false
-		}
+		s.leg = legs[0]
+		s.leg.steps++
+		s.leg.left++
 	}
 	return legs
 }

@@ -10,8 +10,8 @@ import (
 
 // turnError makes the run turn back.
 type turnError struct {
-	why string
-	end bool // the run's own end, before a point of no return
+	who, why string
+	end      bool // the run's own end, before a point of no return
 }
 
 func (e *turnError) Error() string { return "turns back: " + e.why }
@@ -113,11 +113,11 @@ func (s *session) turnAt(ctx, life context.Context, t *turnError) error {
 	if t.end {
 		return s.end(ctx, life)
 	}
-	keeps, err := s.r.lastKept("")
+	keeps, err := s.r.h.lastKept("")
 	if err != nil {
 		return err
 	}
-	err = s.turn(ctx, life, turnedData{Direction: Back, Keeps: keeps, Why: t.why})
+	err = s.turn(ctx, life, turnedData{Direction: Back, Keeps: keeps, Who: t.who, Why: t.why})
 	if err == nil {
 		err = fmt.Errorf("%w, as far as the end of %s: %s", ErrRolledBack, keeps, t.why)
 	}
@@ -133,6 +133,12 @@ func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
 	running := 0
 	var turn *turnError
 	var errs []error
+	turnBack := func(t *turnError) {
+		if turn == nil {
+			turn = t
+			cancel(t)
+		}
+	}
 	for {
 		for len(sc.ready) > 0 && len(errs) == 0 && turn == nil && ctx.Err() == nil && running < s.r.o.Parallel && !s.r.isPaused() {
 			n := sc.ready[0]
@@ -143,17 +149,20 @@ func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
 		if running == 0 {
 			break
 		}
-		x := <-results // a step that ignores its context keeps the run here, and StepStuck says so
-		running--
-		var t *turnError
-		switch {
-		case x.err == nil:
-			sc.finish(x.n)
-		case errors.As(x.err, &t):
-			turn = t
-			cancel(t)
-		default:
-			errs = append(errs, x.err)
+		select { // a step that ignores its context keeps the run here, and StepStuck says so
+		case d := <-s.r.aborts:
+			turnBack(&turnError{who: d.Who, why: d.Why})
+		case x := <-results:
+			running--
+			var t *turnError
+			switch {
+			case x.err == nil:
+				sc.finish(x.n)
+			case errors.As(x.err, &t):
+				turnBack(t)
+			default:
+				errs = append(errs, x.err)
+			}
 		}
 	}
 	if turn != nil && !errors.Is(errors.Join(errs...), journal.ErrDead) {

@@ -1,14 +1,9 @@
 package migrate
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/slipway-dev/slipway/migrate/journal"
 )
 
 const (
@@ -24,55 +19,32 @@ const (
 // events f sees the latest, a few times a second.
 func (r *Run) Listen(f func(Event)) (stop func()) {
 	l := &listener{f: f, run: r, wakeup: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
-	r.listeners.add(l)
+	if !r.listeners.add(l) {
+		l.finish() // the run is closed: what there is, and no more
+	}
 	go l.loop()
-	l.wake()
 	return func() {
 		r.listeners.remove(l)
 		l.finish()
 	}
 }
 
-// ReadEvents calls f with each event of a run's journal, from the first record to the last whole one.
-func ReadEvents(dir journal.FS, f func(Event) error) error {
-	file, err := dir.Open()
-	if err != nil {
-		return fmt.Errorf("read journal: %w", err)
-	}
-	defer file.Close()
-	h := &History{}
-	d := journal.NewDecoder(file)
-	for {
-		rec, err := d.Next()
-		if errors.Is(err, io.EOF) || errors.Is(err, journal.ErrTorn) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read journal: %w", err)
-		}
-		events, err := h.Apply(rec)
-		if err != nil {
-			return fmt.Errorf("record %d: %w", rec.Seq, err)
-		}
-		for _, e := range events {
-			if err := f(e); err != nil {
-				return err
-			}
-		}
-	}
-}
-
 // listeners are all that listen to a run.
 type listeners struct {
-	run *Run
-	mu  sync.Mutex
-	all []*listener
+	run   *Run
+	mu    sync.Mutex
+	all   []*listener
+	ended bool
 }
 
-func (ls *listeners) add(l *listener) {
+func (ls *listeners) add(l *listener) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	if ls.ended {
+		return false
+	}
 	ls.all = append(ls.all, l)
+	return true
 }
 
 func (ls *listeners) remove(l *listener) {
@@ -119,7 +91,10 @@ func (ls *listeners) healthOf(n *node) func(Health) {
 
 // finish lets all listeners catch up, for a while, and ends them.
 func (ls *listeners) finish() {
-	all := ls.list()
+	ls.mu.Lock()
+	all := ls.all
+	ls.all, ls.ended = nil, true
+	ls.mu.Unlock()
 	for _, l := range all {
 		l.finish()
 	}
@@ -220,73 +195,4 @@ func (l *listener) loop() {
 			last = true
 		}
 	}
-}
-
-// tail reads a run's journal as it grows, never beyond what is durable.
-type tail struct {
-	run  *Run
-	file io.ReadCloser
-	at   int64
-	d    *journal.Decoder
-	h    History
-}
-
-func (t *tail) close() {
-	if t.file != nil {
-		_ = t.file.Close() // it was only read
-	}
-}
-
-// Read is what the decoder reads from: the durable part of the file.
-func (t *tail) Read(b []byte) (int, error) {
-	_, durable := t.run.j.Acked()
-	if int64(len(b)) > durable-t.at {
-		b = b[:durable-t.at]
-	}
-	if len(b) == 0 {
-		return 0, io.EOF
-	}
-	n, err := t.file.Read(b)
-	t.at += int64(n)
-	return n, err
-}
-
-// read passes on the events of the records that are new.
-func (t *tail) read(f func(Event)) error {
-	if t.file == nil {
-		if records, _ := t.run.j.Acked(); records == 0 {
-			return nil
-		}
-		file, err := t.run.dir.Open()
-		if err != nil {
-			return err
-		}
-		t.file, t.d = file, journal.NewDecoder(t)
-	}
-	for {
-		rec, err := t.d.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		events, err := t.h.Apply(rec)
-		if err != nil {
-			return err
-		}
-		if rec.Seq <= t.run.replayed {
-			continue // of a process before
-		}
-		for _, e := range events {
-			f(e)
-		}
-	}
-}
-
-// stale: the step has got on since.
-func (t *tail) stale(p passing) bool {
-	s := t.h.steps[p.step]
-	_, health := p.event.(ServiceHealth)
-	return s != nil && !health && s.seq > p.after
 }

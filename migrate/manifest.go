@@ -46,12 +46,15 @@ type ManifestStep struct {
 	Needs   []StepID `json:"needs,omitempty"`
 	Shape   string   `json:"shape,omitempty"` // of its Out
 	Origin  Origin   `json:"origin,omitempty"`
+	// NoReturn: a rollback does not go past it once it is passed.
+	NoReturn bool `json:"no_return,omitempty"`
 }
 
 func (b *book) manifestSteps() []ManifestStep {
 	var steps []ManifestStep
 	for _, n := range b.nodes {
-		steps = append(steps, ManifestStep{n.spec.ID, string(n.kind), n.phase, n.stretch, n.spec.Title, n.spec.Version, n.needs, n.shape, n.origin})
+		steps = append(steps, ManifestStep{n.spec.ID, string(n.kind), n.phase, n.stretch, n.spec.Title, n.spec.Version, n.needs, n.shape, n.origin,
+			n.spec.PointOfNoReturn})
 	}
 	return steps
 }
@@ -103,6 +106,7 @@ func (m *Manifest) differs(now *Manifest) (d []string) {
 		say(what+"needs", s.Needs, is.Needs)
 		say(what+"result", s.Shape, is.Shape)
 		say(what+"origin", s.Origin, is.Origin)
+		say(what+"point of no return", s.NoReturn, is.NoReturn)
 	}
 	for _, s := range now.Steps {
 		if _, there := wasSteps[s.ID]; !there {

@@ -66,9 +66,11 @@ func (rb *Runbook[M]) Plan(ctx context.Context, o Options) (*Outline, error) {
 		out.Phases = addTo(out.Phases, n.phase, step)
 	}
 	if o.Ending.Turn {
-		out.Back = b.wayBack(o.Ending, func(n *node) (OutlineStep, bool) {
-			return n.bare(), n.kind != kindGate
-		})
+		for _, n := range slices.Backward(b.nodes) {
+			if n.kind != kindGate {
+				out.Back = addTo(out.Back, o.Ending.legOf(b.phases, n.phase), n.bare())
+			}
+		}
 	}
 	return out, bad.orNil()
 }
@@ -117,43 +119,33 @@ func (n *node) outline(ctx context.Context, known map[StepID]json.RawMessage) (O
 	return step, nil
 }
 
-// wayBack lays the steps that pick picks into legs, in reverse.
-func (b *book) wayBack(e Ending, pick func(*node) (OutlineStep, bool)) (legs []OutlinePhase) {
-	for i := len(b.nodes) - 1; i >= 0; i-- {
-		if step, ok := pick(b.nodes[i]); ok {
-			legs = addTo(legs, e.legOf(b.phases, b.nodes[i].phase), step)
-		}
-	}
-	return legs
-}
-
-// PlanRollback says what Rollback would undo, in order, and changes nothing: each step with the effects that the run
-// recorded for it. Steps that the run found done, and left alone, hold. It fails with ErrIrreversible when a point of no
-// return is in the way; the outline marks it.
-func (r *Run) PlanRollback(keeps StepID) (*Outline, error) {
-	keep, err := r.lastKept(keeps)
+// PlanRollback says what a rollback would undo, in order: each step with the effects that the run recorded for it. Steps
+// that the run found done, and leaves alone, hold. It needs no runbook and no lock: it may be asked while another process
+// works on the run. It fails with ErrIrreversible when a point of no return is in the way; the outline marks it.
+func (h *History) PlanRollback(keeps StepID) (*Outline, error) {
+	keep, err := h.lastKept(keeps)
 	if err != nil {
 		return nil, err
 	}
-	if r.direction() == Back {
-		keep = r.h.Keeps
+	if h.Direction == Back {
+		keep = h.Keeps
 	}
-	set := r.above(keep)
-	out := &Outline{Mode: r.book.mode}
-	bad := problems{}
-	out.Back = r.book.wayBack(r.h.Manifest.Ending, func(n *node) (OutlineStep, bool) {
-		if !slices.Contains(set, n) {
-			return OutlineStep{}, false
+	out := &Outline{Mode: h.Manifest.Mode}
+	names := h.phaseNames()
+	for _, s := range slices.Backward(h.above(keep)) {
+		if nodeKind(s.Kind) == kindGate && !s.noReturn() {
+			continue
 		}
-		st := r.step(n.spec.ID)
-		step := n.bare()
-		step.State, step.Effects = st.state(), st.effects
-		step.Holds = n.kind == kindStep && st.intents == 0
-		step.Irreversible = n.noReturn(st)
-		if step.Irreversible {
-			bad.add("%s: %w", n.spec.ID, ErrIrreversible)
-		}
-		return step, n.kind != kindGate || step.Irreversible
-	})
-	return out, bad.orNil()
+		step := OutlineStep{ID: s.ID, Kind: s.Kind, Title: s.Title, Origin: s.Origin, State: s.state(), Effects: s.effects,
+			Holds: nodeKind(s.Kind) == kindStep && s.intents == 0, Irreversible: s.noReturn()}
+		out.Back = addTo(out.Back, h.Manifest.Ending.legOf(names, s.Phase), step)
+	}
+	return out, h.reversible(keep)
+}
+
+// PlanRollback is the same for the run at hand.
+func (r *Run) PlanRollback(keeps StepID) (*Outline, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.h.PlanRollback(keeps)
 }

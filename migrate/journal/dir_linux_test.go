@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-dev/slipway/migrate/journal"
 )
@@ -104,13 +105,16 @@ func TestHolder(t *testing.T) {
 	}
 	h := me
 	h.PID = os.Getpid()
-	if _, err := journal.Open(dir, h, func(journal.Record) error { return nil }); err != nil {
+	j, err := journal.Open(dir, h, func(journal.Record) error { return nil })
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stdout.WriteString("held\n"); err != nil {
 		t.Fatal(err)
 	}
-	select {}
+	for j.Held() == nil { // and so j is not garbage
+		time.Sleep(time.Second)
+	}
 }
 
 // The second process is told who holds the run; asking disturbs nobody; when the holder is killed, with no chance to do

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"strings"
@@ -151,15 +152,23 @@ func TestChain(t *testing.T) {
 	other := bytes.SplitAfter(written(t, 6).Bytes(), []byte("\n"))[:6]
 	join := func(x ...[]byte) []byte { return bytes.Join(x, nil) }
 	odd := bytes.Replace(lines[2], []byte("step.2"), []byte("step.9"), 1)
+	last := func(old, new string) []byte { return framed(bytes.Replace(lines[4], []byte(old), []byte(new), 1)) }
 	for name, b := range map[string][]byte{
-		"first gone":   join(lines[1:]...),
-		"middle gone":  join(lines[0], lines[2], lines[3]),
-		"twice":        join(lines[0], lines[0]),
-		"exchanged":    join(lines[0], lines[2], lines[1]),
-		"empty line":   join(lines[0], []byte("\n"), lines[1]),
-		"changed":      join(lines[0], lines[1], odd, lines[3]),
-		"not JSON":     join(lines[0], []byte("nonsense\n"), lines[1]),
-		"zeros inside": join(lines[0], make([]byte, 100), lines[1]),
+		"first gone":  join(lines[1:]...),
+		"middle gone": join(lines[0], lines[2], lines[3]),
+		"twice":       join(lines[0], lines[0]),
+		"exchanged":   join(lines[0], lines[2], lines[1]),
+		"empty line":  join(lines[0], []byte("\n"), lines[1]),
+		"changed":     join(lines[0], lines[1], odd, lines[3]),
+		// These have good checksums: somebody took trouble.
+		"changed and framed again":     join(lines[0], lines[1], framed(odd), lines[3]),
+		"first with one before":        join(framed(bytes.Replace(lines[0], []byte(`"prev":""`), []byte(`"prev":"ab"`), 1))),
+		"a number left out":            join(lines[0], lines[1], lines[2], lines[3], last(`"seq":5`, `"seq":6`)),
+		"a field that is not known":    join(lines[0], lines[1], lines[2], lines[3], last(`,"kind"`, `,"more":1,"kind"`)),
+		"data that is no JSON":         join(lines[0], lines[1], lines[2], lines[3], last(`"data":{`, `"data":{{`)),
+		"a checksum before the others": join(bytes.Replace(lines[0], []byte(`{"seq"`), []byte(`{"crc":"00000000","seq"`), 1)),
+		"not JSON":                     join(lines[0], []byte("nonsense\n"), lines[1]),
+		"zeros inside":                 join(lines[0], make([]byte, 100), lines[1]),
 	} {
 		if n, err := count(b); !errors.Is(err, journal.ErrCorrupt) {
 			t.Errorf("%s: %d records, %v", name, n, err)
@@ -172,6 +181,12 @@ func TestChain(t *testing.T) {
 	if _, err := journal.Verify(strings.NewReader(foreign)); !errors.Is(err, journal.ErrCorrupt) {
 		t.Errorf("%v", err)
 	}
+}
+
+// framed gives a changed line a good checksum.
+func framed(line []byte) []byte {
+	body := line[:bytes.LastIndex(line, []byte(`,"crc":"`))]
+	return fmt.Appendf(nil, "%s,\"crc\":\"%08x\"}\n", body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }
 
 // A hole is taken for a crash's only where a crash can leave one: in the last record, from its beginning or a sector's to
@@ -217,7 +232,6 @@ func TestWhatWasReplayedIsDurable(t *testing.T) {
 	for _, how := range []string{"killed before the sync", "sync failed", "made no directory entry"} {
 		t.Run(how, func(t *testing.T) {
 			d := &crashfs.Disk{}
-			life := crashfs.NewLife(0)
 			at := 0
 			switch how {
 			case "killed before the sync":
@@ -225,8 +239,7 @@ func TestWhatWasReplayedIsDurable(t *testing.T) {
 			case "made no directory entry":
 				at = 7
 			}
-			life = crashfs.NewLife(at)
-			j, err := journal.Open(d.Process(life), me, func(journal.Record) error { return nil })
+			j, err := journal.Open(d.Process(crashfs.NewLife(at)), me, func(journal.Record) error { return nil })
 			if err == nil {
 				if how == "sync failed" {
 					d.FailSync(1)

@@ -19,8 +19,6 @@ const (
 	secondRun = "20261124-010203-0002"
 	// gate is where a run waits when the step has finished, so that it can be resumed and rolled back.
 	gate migrate.StepID = "steptest.gate"
-	// maxLives bounds how often a run is resumed.
-	maxLives = 10
 )
 
 func newDisk() *crashfs.Disk { return &crashfs.Disk{} }
