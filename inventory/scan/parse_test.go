@@ -56,7 +56,7 @@ func TestSections(t *testing.T) {
 			t.Fatalf("cut after %d bytes: %v", i, err)
 		}
 	}
-	for _, bad := range []string{"Welcome to web1!\n" + string(whole), string(whole) + "bye\n", "@a 0 -1\n\n@end 0 0\n\n", "@a 0 99999999999999999999\n\n", "@a 0 0\n\n@a 0 0\n\n@end 0 0\n\n", "@a x 0\n\n"} {
+	for _, bad := range []string{"Welcome to web1!\n" + string(whole), string(whole) + "bye\n", "@a 0 -1\n\n@end 0 0\n\n", "@a 0 99999999999999999999\n\n", "@a 0 0\n\n@a 0 0\n\n@end 0 0\n\n", "@a x 0\n\n", "@a 0 2\nabX@end 0 0\n\n"} {
 		if _, err := parseSections([]byte(bad), nil); !errors.Is(err, ErrAnswer) {
 			t.Errorf("%q: %v", bad, err)
 		}
