@@ -227,6 +227,7 @@ func TestVolumeProblems(t *testing.T) {
 		{func(v *Volume) { v.Bricks[1].Online = false; v.Bricks[1].Heals = -1 }, "files1: brick files2:/b is down; type there: gluster volume status assets"},
 		{func(v *Volume) { v.Bricks[1].Heals = -1 }, "files1: brick files2:/b could not be asked what waits to be healed; type there: gluster volume heal assets info"},
 		{func(v *Volume) { v.Bricks[1].Heals = 3 }, "files1: brick files2:/b has 3 entries that wait to be healed; reading now may give old contents; type there: gluster volume heal assets info"},
+		{func(v *Volume) { v.Bricks[1].Healing = 2 }, "files1: brick files2:/b has 2 entries that are being healed, or written without a pause; wait, and look: gluster volume heal assets info"},
 		{func(v *Volume) { v.Bricks[0].SplitBrains = 1 }, "files1: brick files1:/b has 1 entries in split-brain: which copy is right, only a person can say; type there: gluster volume heal assets info split-brain"},
 		{func(v *Volume) { v.Peers[0].Connected = false; v.Peers[0].State = "Disconnected" }, "files1: peer files2 is not connected (Disconnected); type there: gluster peer status"},
 		{func(v *Volume) { v.Bricks = nil }, "files1: volume assets has no bricks; type there: gluster volume status assets"},

@@ -237,3 +237,98 @@ func FuzzParseGluster(f *testing.F) {
 		}
 	})
 }
+
+// What real hosts answered, of both Debian releases (kernel, memory and disks are changed; packages cut down).
+func TestSamples(t *testing.T) {
+	all := samples(t)
+	for _, c := range []struct{ file, want string }{
+		{"web1", "Debian GNU/Linux 12 (bookworm); apache 2.4.71, php 8.2.36, supervisor 4.2.5-1; runs apache2 cron dbus php8.2-fpm ssh supervisor systemd-journald; listens 0.0.0.0:22 :::22 :::80; mounts / ext4, /srv/assets fuse.glusterfs; redis 0"},
+		{"web5", "Debian GNU/Linux 11 (bullseye); apache 2.4.67, php 7.4.33, supervisor 4.2.2-2; runs apache2 dbus php7.4-fpm ssh systemd-journald; listens 0.0.0.0:22 :::22 :::80; mounts / ext4, /srv/assets fuse.glusterfs; redis 0"},
+		{"db1", "Debian GNU/Linux 12 (bookworm); mariadb 10.11.19-MariaDB-0+deb12u1-log; runs dbus mariadb ssh systemd-journald; listens 0.0.0.0:22 :::22 0.0.0.0:3306; mounts / ext4; redis 0"},
+		{"files1", "Debian GNU/Linux 12 (bookworm); gluster 10.3, rabbitmq 3.10.8; runs dbus epmd glusterd rabbitmq-server ssh systemd-journald; listens 0.0.0.0:22 :::22 :::4369 0.0.0.0:5672 0.0.0.0:24007 0.0.0.0:25672 0.0.0.0:57876; mounts / ext4, /srv/brick xfs; redis 0"},
+		{"redis1", "Debian GNU/Linux 11 (bullseye); redis 6.0.16; runs dbus redis-server@6379 redis-server@6380 ssh systemd-journald; listens 0.0.0.0:22 :::22 0.0.0.0:6379 0.0.0.0:6380; mounts / ext4; redis 2"},
+		{"lb1", "Debian GNU/Linux 12 (bookworm); haproxy 2.6.12-1+deb12u4, keepalived 2.2.7; runs dbus haproxy keepalived ssh systemd-journald; listens 0.0.0.0:22 :::22 0.0.0.0:80 0.0.0.0:443; mounts / ext4; redis 0"},
+	} {
+		f, err := parseFacts(all[c.file], nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.file, err)
+			continue
+		}
+		var services, units, listen, mounts []string
+		for _, s := range f.Services {
+			services = append(services, s.Name+" "+s.Version)
+		}
+		for _, u := range f.Units {
+			if f.Running(u.Name) {
+				units = append(units, strings.TrimSuffix(u.Name, ".service"))
+			}
+		}
+		for _, l := range f.Listeners {
+			listen = append(listen, fmt.Sprintf("%s:%d", l.Address, l.Port))
+		}
+		for _, m := range f.Mounts {
+			mounts = append(mounts, m.Target+" "+m.Type)
+		}
+		got := fmt.Sprintf("%s; %s; runs %s; listens %s; mounts %s; redis %d", f.OS, strings.Join(services, ", "), strings.Join(units, " "), strings.Join(listen, " "), strings.Join(mounts, ", "), len(f.Redis))
+		if got != c.want || f.Hostname != c.file || f.User != "slipway" || len(f.Unread) != 0 || len(f.Disks) != len(f.Mounts) || f.CPUs != 4 {
+			t.Errorf("%s: got\n%s\nwant\n%s\n%+v", c.file, got, c.want, f.Unread)
+		}
+	}
+	v, err := parseGluster(all["gluster"], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Problems()) != 0 || v.Name != "assets" || v.Status != "Started" || v.Type != "Replicate" || v.Replicas != 3 || len(v.Bricks) != 3 || v.Bricks[1].Name() != "files2:/srv/brick/assets" || !v.Bricks[2].Online || len(v.Peers) != 3 || len(v.Options) != 5 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// Answers that Gluster gives when all is not well, made from the real one.
+func TestSickGluster(t *testing.T) {
+	whole := string(samples(t)["gluster"])
+	change := func(from, to string) []byte {
+		t.Helper()
+		s, err := parseSections([]byte(strings.ReplaceAll(whole, "\r", "")), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []string
+		found := false
+		for _, name := range []string{"info", "status", "heal", "peers", "end"} {
+			text := s[name].text
+			found = found || strings.Contains(text, from)
+			parts = append(parts, name, strings.Replace(text, from, to, 1))
+		}
+		if !found {
+			t.Fatalf("%q is not in the sample", from)
+		}
+		return answer(parts...)
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"<statusStr>Started</statusStr>", "<statusStr>Stopped</statusStr>", "volume assets is stopped"},
+		{"<numberOfEntriesInHealPending>0<", "<numberOfEntriesInHealPending>12<", "12 entries that wait to be healed"},
+		{"<numberOfEntriesInSplitBrain>0<", "<numberOfEntriesInSplitBrain>1<", "1 entries in split-brain"},
+		{"<numberOfEntriesPossiblyHealing>0<", "<numberOfEntriesPossiblyHealing>2<", "2 entries that are being healed"},
+		{"<numberOfEntriesInHealPending>0<", "<numberOfEntriesInHealPending>-<", "could not be asked"},
+		{"<status>Connected</status>", "<status>Transport endpoint is not connected</status>", "could not be asked"},
+		{"files2   \tConnected", "files2   \tDisconnected", "peer files2 is not connected (Disconnected)"},
+	} {
+		v, err := parseGluster(change(c.from, c.to), nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.to, err)
+			continue
+		}
+		if p := v.Problems(); len(p) != 1 || !strings.Contains(p[0].What, c.want) {
+			t.Errorf("%s: %v, want %q", c.to, p, c.want)
+		}
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"<opRet>0</opRet>\n  <opErrno>0</opErrno>\n  <opErrstr/>\n  <volInfo>", "<opRet>-1</opRet>\n  <opErrno>30800</opErrno>\n  <opErrstr>Volume assets does not exist</opErrstr>\n  <volInfo>", "info: Volume assets does not exist"},
+		{"<cliOutput>", "<cliOutput", "info: "},
+		{"UUID", "UUIDS x\nUUID", "peers: "},
+	} {
+		if v, err := parseGluster(change(c.from, c.to), nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %+v, %v, want %q", c.to, v, err, c.want)
+		}
+	}
+}
