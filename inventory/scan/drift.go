@@ -56,6 +56,7 @@ var owners = []struct {
 	{"rabbitmq", []uint16{5672, 15672, 25672}, []inventory.Role{inventory.Queue}},
 	{"epmd", []uint16{4369}, []inventory.Role{inventory.Queue}},
 	{"supervisor", nil, []inventory.Role{inventory.Worker}},
+	{"cron", nil, []inventory.Role{inventory.Cron}},
 }
 
 // foreign says that a thing is another role's business.
