@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,9 +140,11 @@ func TestScanOfTheLab(t *testing.T) {
 			t.Errorf("%s: %d redis servers", h.Host, n)
 		}
 	}
-	for _, want := range []string{"web: os: Debian GNU/Linux 12 (bookworm) on web1 web2 web3 web4; Debian GNU/Linux 11 (bullseye) on web5", "web: version of php: 8.2.", "redis: version of redis: 6.0."} {
-		if !strings.Contains(drifts(r.Fleet), want) {
-			t.Errorf("no %q in:\n%s", want, drifts(r.Fleet))
+	t.Logf("drift:\n%s", drifts(r))
+	for _, want := range []string{"web: os: Debian GNU/Linux 12 (bookworm) on web1 web2 web3 web4; Debian GNU/Linux 11 (bullseye) on web5", "web: version of php: 8.2.", "redis: version of redis: 6.0.",
+		"lb: file /etc/sysctl.d/50-edge.conf: ", "web: time zone: Etc/UTC on web1 web2 web3 web5; Europe/Paris on web4", "db: mariadb's max_connections: 200 on db1 db2; 151 on db3"} {
+		if !strings.Contains(drifts(r), want) {
+			t.Errorf("no %q", want)
 		}
 	}
 	if len(r.Volume.Bricks) != 3 || r.Volume.Replicas != 3 || r.Volume.Arbiters != 0 || len(r.Volume.Peers) != 3 {
@@ -164,9 +167,9 @@ func TestScanOfTheLab(t *testing.T) {
 	}
 }
 
-func drifts(f *scan.Fleet) string {
+func drifts(r *scan.Report) string {
 	var b strings.Builder
-	for _, d := range f.Drift {
+	for _, d := range append(slices.Clone(r.Fleet.Drift), scan.DatabaseDrift(r.Databases)...) {
 		b.WriteString(d.String() + "\n")
 	}
 	return b.String()
@@ -174,19 +177,19 @@ func drifts(f *scan.Fleet) string {
 
 // Two scans of an unchanged fleet find the same drift, in the same order.
 func TestScanIsStable(t *testing.T) {
-	s, _ := open(t, nil)
-	var first *scan.Fleet
+	s, a := open(t, nil)
+	var first *scan.Report
 	for range 2 {
-		f, err := s.Fleet(t.Context(), nil)
+		r, err := s.All(t.Context(), a, "assets", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if first == nil {
-			first = f
+			first = r
 			continue
 		}
-		if f.Digest() != first.Digest() || drifts(f) != drifts(first) {
-			t.Errorf("first:\n%s\nthen:\n%s", drifts(first), drifts(f))
+		if r.Fleet.Digest() != first.Fleet.Digest() || r.Volume.Digest() != first.Volume.Digest() || scan.DatabasesDigest(r.Databases) != scan.DatabasesDigest(first.Databases) || drifts(r) != drifts(first) {
+			t.Errorf("first:\n%s\nthen:\n%s", drifts(first), drifts(r))
 		}
 	}
 }
