@@ -191,7 +191,7 @@ func (v *Volume) Problems() []Problem {
 		switch {
 		case !b.Online:
 			add(status, "brick %s is down", b.Name())
-		case b.Heals < 0 || b.SplitBrains < 0:
+		case b.Heals < 0 || b.Healing < 0 || b.SplitBrains < 0:
 			add(heal, "brick %s could not be asked what waits to be healed", b.Name())
 		default:
 			if b.SplitBrains > 0 {
@@ -199,6 +199,9 @@ func (v *Volume) Problems() []Problem {
 			}
 			if b.Heals > 0 {
 				add(heal, "brick %s has %d entries that wait to be healed; reading now may give old contents", b.Name(), b.Heals)
+			}
+			if b.Healing > 0 {
+				add("wait, and look: gluster volume heal "+v.Name+" info", "brick %s has %d entries that are being healed, or written without a pause", b.Name(), b.Healing)
 			}
 		}
 	}

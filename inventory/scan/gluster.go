@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/slipway-dev/slipway/internal/remote"
@@ -30,20 +33,21 @@ type Volume struct {
 // Option is one of a volume's.
 type Option struct{ Name, Value string }
 
-// Brick is one brick. Heals and SplitBrains are -1 where the brick could not be asked.
+// Brick is one brick. The counts are of entries (files and directories), and -1 where the brick could not be asked.
 type Brick struct {
 	Host        string `json:"host"` // as Gluster names it
 	Path        string `json:"path"`
 	Online      bool   `json:"online"`
 	Arbiter     bool   `json:"arbiter"`
-	Heals       int64  `json:"heals"`        // entries that wait to be healed
-	SplitBrains int64  `json:"split_brains"` // entries in split-brain
+	Heals       int64  `json:"heals"`        // that wait to be healed
+	Healing     int64  `json:"healing"`      // that are being healed, or are just being written
+	SplitBrains int64  `json:"split_brains"` // of which no copy is known to be right
 }
 
 // Name is what Gluster calls it: host:path.
 func (b Brick) Name() string { return b.Host + ":" + b.Path }
 
-// Peer is another server of the pool.
+// Peer is a server of the pool; the one that was asked calls itself localhost.
 type Peer struct {
 	Host      string `json:"host"`
 	Connected bool   `json:"connected"`
@@ -60,8 +64,29 @@ func (v *Volume) Option(name string) (string, bool) {
 	return "", false
 }
 
-// Gluster asks for a volume. The servers are asked one after the other until one answers; the error has why each did not.
+// An entry that is just being written looks like one that is being healed. What was only written is gone at the next look.
+const (
+	healLooks = 4
+	healPause = time.Second
+)
+
+// Gluster asks for a volume, and while entries seem to be healing, again, a few times. The servers are asked one after the
+// other until one answers; the error has why each did not.
 func (s Source) Gluster(ctx context.Context, volume string) (*Volume, error) {
+	for look := 1; ; look++ {
+		v, err := s.gluster(ctx, volume)
+		if err != nil || look == healLooks || !slices.ContainsFunc(v.Bricks, func(b Brick) bool { return b.Healing > 0 }) {
+			return v, err
+		}
+		select {
+		case <-time.After(healPause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (s Source) gluster(ctx context.Context, volume string) (*Volume, error) {
 	q, err := remote.GlusterState(volume)
 	if err != nil {
 		return nil, err
@@ -97,7 +122,6 @@ type (
 		Volumes  []xmlVolume `xml:"volInfo>volumes>volume"`
 		Nodes    []xmlNode   `xml:"volStatus>volumes>volume>node"`
 		Heal     []xmlHeal   `xml:"healInfo>bricks>brick"`
-		Peers    []xmlPeer   `xml:"peerStatus>peer"`
 	}
 	xmlVolume struct {
 		Name     string `xml:"name"`
@@ -120,15 +144,13 @@ type (
 		Path   string `xml:"path"`
 		Status int    `xml:"status"`
 	}
+	// xmlHeal is of "info summary". The numbers are "-" where the brick could not be asked.
 	xmlHeal struct {
 		Name    string `xml:"name"`
 		Status  string `xml:"status"`
-		Entries string `xml:"numberOfEntries"` // "-" where the brick could not be asked
-	}
-	xmlPeer struct {
-		Host      string `xml:"hostname"`
-		Connected int    `xml:"connected"`
-		State     string `xml:"stateStr"`
+		Pending string `xml:"numberOfEntriesInHealPending"`
+		Split   string `xml:"numberOfEntriesInSplitBrain"`
+		Healing string `xml:"numberOfEntriesPossiblyHealing"`
 	}
 )
 
@@ -137,14 +159,14 @@ func parseGluster(stdout, stderr []byte) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out [5]cliOutput
-	for i, name := range []string{"info", "status", "heal", "split", "peers"} {
+	var out [3]cliOutput
+	for i, name := range []string{"info", "status", "heal"} {
 		s, ok := all[name]
 		if !ok {
 			return nil, fmt.Errorf("%w: section %s is missing", ErrAnswer, name)
 		}
 		// status fails for a volume that isn't started, and so does heal: info says so better.
-		if i > 0 && len(out[0].Volumes) == 1 && out[0].Volumes[0].Status != "Started" && name != "peers" {
+		if i > 0 && len(out[0].Volumes) == 1 && out[0].Volumes[0].Status != "Started" {
 			continue
 		}
 		if out[i], err = parseCLI(s); err != nil {
@@ -166,18 +188,12 @@ func parseGluster(stdout, stderr []byte) (*Volume, error) {
 		}
 		brick.Arbiter = b.Arbiter != 0
 		brick.Online = slices.ContainsFunc(out[1].Nodes, func(n xmlNode) bool { return n.Host == brick.Host && n.Path == brick.Path && n.Status == 1 })
-		if brick.Heals, err = entries(out[2].Heal, b.Name); err != nil {
-			return nil, err
-		}
-		if brick.SplitBrains, err = entries(out[3].Heal, b.Name); err != nil {
-			return nil, err
-		}
+		brick.Heals, brick.Healing, brick.SplitBrains = counts(out[2].Heal, b.Name)
 		v.Bricks = append(v.Bricks, brick)
 	}
-	for _, p := range out[4].Peers {
-		v.Peers = append(v.Peers, Peer{p.Host, p.Connected == 1, p.State})
+	if v.Peers, err = parsePeers(all["peers"]); err != nil {
+		return nil, fmt.Errorf("peers: %w", err)
 	}
-	slices.SortFunc(v.Peers, func(a, b Peer) int { return cmp.Compare(a.Host, b.Host) })
 	return v, nil
 }
 
@@ -207,20 +223,40 @@ func parseBrick(name string) (Brick, error) {
 	return Brick{}, fmt.Errorf("%w: %q is not the name of a brick", ErrAnswer, remote.Printable(name, 80))
 }
 
-// entries finds a brick's count; -1 where it isn't a number, which is what an unconnected brick answers, or isn't there.
-func entries(bricks []xmlHeal, name string) (int64, error) {
-	for _, b := range bricks {
-		if b.Name != name {
+// counts finds a brick's numbers; -1 where they are no numbers, which is what a brick that isn't connected answers.
+func counts(bricks []xmlHeal, name string) (pending, healing, split int64) {
+	i := slices.IndexFunc(bricks, func(b xmlHeal) bool { return b.Name == name })
+	if i < 0 || bricks[i].Status != "Connected" {
+		return -1, -1, -1
+	}
+	number := func(s string) int64 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 0 {
+			return -1
+		}
+		return n
+	}
+	return number(bricks[i].Pending), number(bricks[i].Healing), number(bricks[i].Split)
+}
+
+// parsePeers reads the table of gluster pool list: UUID Hostname State. (With --xml it would be another command to sudo.)
+func parsePeers(s section) ([]Peer, error) {
+	if s.status != 0 {
+		return nil, errors.New(s.why())
+	}
+	var out []Peer
+	for line, p := range rows(s.text) {
+		if p[0] == "UUID" {
 			continue
 		}
-		var n int64
-		if _, err := fmt.Sscanf(b.Entries, "%d", &n); err != nil || b.Status != "Connected" {
-			return -1, nil
+		if len(p) < 3 {
+			return nil, fmt.Errorf("%w: %v", ErrAnswer, odd(line))
 		}
-		if n < 0 {
-			return 0, fmt.Errorf("%w: %d entries", ErrAnswer, n)
-		}
-		return n, nil
+		out = append(out, Peer{p[1], p[2] == "Connected", strings.Join(p[2:], " ")})
 	}
-	return -1, nil
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w: it tells of no servers", ErrAnswer)
+	}
+	slices.SortFunc(out, func(a, b Peer) int { return cmp.Compare(a.Host, b.Host) })
+	return out, nil
 }

@@ -29,11 +29,11 @@ func answer(sections ...string) []byte {
 	return []byte(b.String())
 }
 
-const identity = "hostname=web5\nuser=slipway\nkernel=5.10.0-33-amd64\nmachine=x86_64\ncpus=2\nmachine_id=0000\nMemTotal:2048\nMemAvailable:1024\nSwapTotal:0"
+const identity = "hostname=web5\nuser=slipway\nkernel=5.10.0-33-amd64\nmachine=x86_64\ncpus=2\nmachine_id=0000\ntimezone=Europe/Paris\nMemTotal:2048\nMemAvailable:1024\nSwapTotal:0"
 
 // bare is the shortest answer that is whole.
 func bare(change ...string) []byte {
-	s := []string{"identity", identity, "os", "ID=debian\n", "packages", "", "listeners", "", "units", "", "mounts", "", "sizes", "", "addresses", "", "versions", "", "redis", "", "end", ""}
+	s := []string{"identity", identity, "os", "ID=debian\n", "packages", "", "listeners", "", "units", "", "mounts", "", "sizes", "", "addresses", "", "versions", "", "settings", "", "redis", "", "end", ""}
 	for i := 0; i+1 < len(change); i += 2 {
 		for j := 0; j < len(s); j += 2 {
 			if s[j] == change[i] {
@@ -56,7 +56,7 @@ func TestSections(t *testing.T) {
 			t.Fatalf("cut after %d bytes: %v", i, err)
 		}
 	}
-	for _, bad := range []string{"Welcome to web1!\n" + string(whole), string(whole) + "bye\n", "@a 0 -1\n\n@end 0 0\n\n", "@a 0 99999999999999999999\n\n", "@a 0 0\n\n@a 0 0\n\n@end 0 0\n\n", "@a x 0\n\n"} {
+	for _, bad := range []string{"Welcome to web1!\n" + string(whole), string(whole) + "bye\n", "@a 0 -1\n\n@end 0 0\n\n", "@a 0 99999999999999999999\n\n", "@a 0 0\n\n@a 0 0\n\n@end 0 0\n\n", "@a x 0\n\n", "@a 0 2\nabX@end 0 0\n\n"} {
 		if _, err := parseSections([]byte(bad), nil); !errors.Is(err, ErrAnswer) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -98,6 +98,7 @@ func TestParsers(t *testing.T) {
 		"mounts", "22 27 0:21 / /proc rw,relatime - proc proc rw\n27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda1 rw\n30 27 0:40 / /srv/my\\040assets rw,relatime shared:9 - fuse.glusterfs files1:/assets rw\n31 27 0:41 / /tmp rw - tmpfs tmpfs rw\n",
 		"sizes", "Filesystem     Type 1-blocks Used Available Capacity Mounted on\n/dev/vda1 ext4 1000 400 500 45% /\nfiles1:/assets fuse.glusterfs 2000 1 2 1% /srv/my assets\ntmpfs tmpfs 1 1 1 1% /tmp\n",
 		"addresses", "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\\ x\n2: eth0    inet 10.0.0.9/32 scope global eth0\\ x\n2: eth0    inet6 fe80::1/64 scope link \\ x\n3: tun0    inet 10.8.0.2 peer 10.8.0.1/32 scope global tun0\\ x\n",
+		"settings", strings.Repeat("b", 64)+"  /etc/sysctl.d/50 x.conf\n"+strings.Repeat("a", 64)+"  /etc/sysctl.conf\n",
 		"redis", "0.0.0.0 6379\n10.0.0.5 6380\n* 6381\n",
 	)
 	want := &Facts{Hostname: "web5", User: "slipway", Kernel: "5.10.0-33-amd64", Machine: "x86_64", CPUs: 2, MachineID: "0000", Memory: Memory{2 << 20, 1 << 20, 0},
@@ -108,6 +109,8 @@ func TestParsers(t *testing.T) {
 		Mounts:    []Mount{{"/", "ext4", "/dev/vda1", "rw,relatime"}, {"/srv/my assets", "fuse.glusterfs", "files1:/assets", "rw,relatime"}},
 		Disks:     []Disk{{"/", "ext4", "/dev/vda1", 1000, 400, 500}, {"/srv/my assets", "fuse.glusterfs", "files1:/assets", 2000, 1, 2}},
 		Addresses: []Address{{"eth0", prefix("10.0.0.5/24")}, {"eth0", prefix("10.0.0.9/32")}, {"lo", prefix("127.0.0.1/8")}, {"tun0", prefix("10.8.0.2/32")}},
+		Settings:  []File{{"/etc/sysctl.conf", strings.Repeat("a", 64)}, {"/etc/sysctl.d/50 x.conf", strings.Repeat("b", 64)}},
+		TimeZone:  "Europe/Paris",
 		Redis:     []Redis{{Port: 6379, address: addr("127.0.0.1")}, {Port: 6380, address: addr("10.0.0.5")}, {Port: 6381, address: addr("127.0.0.1")}},
 	}
 	if !reflect.DeepEqual(f, want) {
@@ -167,7 +170,7 @@ func TestNonsenseIsAnError(t *testing.T) {
 		{"identity", "hostname=x"}, {"identity", identity + "\nwhat"}, {"identity", strings.Replace(identity, "cpus=2", "cpus=two", 1)}, {"identity", strings.Replace(identity, "MemTotal:2048", "MemTotal:-1", 1)},
 		{"os", "NAME=x\n"}, {"packages", "ii libc6 2.36\n"}, {"packages", "i\ta\tb\n"}, {"listeners", "LISTEN 0 1 nonsense x\n"}, {"listeners", "LISTEN 0 1 1.2.3.4:99999 *:*\n"}, {"listeners", "LISTEN 0 1 a.b:1 *:*\n"}, {"listeners", "ESTAB 0 1 1.2.3.4:1 *:*\n"},
 		{"units", "UNIT LOAD\n"}, {"units", "apache2 loaded active running\n"}, {"mounts", "1 2 3 4\n"}, {"mounts", "1 2 3 4 5 6 7 8 9 10\n"}, {"sizes", "/dev/vda1 ext4 lots\n"}, {"sizes", "a ext4 x 1 1 1% /\n"},
-		{"addresses", "1: lo inet nowhere/8 x\n"}, {"addresses", "1: lo\n"}, {"versions", "haproxy 2.6\n"}, {"redis", "1.2.3.4\n"}, {"redis", "1.2.3.4 port\n"},
+		{"addresses", "1: lo inet nowhere/8 x\n"}, {"addresses", "1: lo\n"}, {"versions", "haproxy 2.6\n"}, {"settings", "abc  /etc/x\n"}, {"redis", "1.2.3.4\n"}, {"redis", "1.2.3.4 port\n"},
 	} {
 		if f, err := parseFacts(bare(c[0], c[1]), nil); !errors.Is(err, ErrAnswer) || !strings.Contains(err.Error(), c[0]) {
 			t.Errorf("%s %q: %+v, %v", c[0], c[1], f, err)
@@ -236,4 +239,99 @@ func FuzzParseGluster(f *testing.F) {
 			v.Problems()
 		}
 	})
+}
+
+// What real hosts answered, of both Debian releases (kernel, memory and disks are changed; packages cut down).
+func TestSamples(t *testing.T) {
+	all := samples(t)
+	for _, c := range []struct{ file, want string }{
+		{"web1", "Debian GNU/Linux 12 (bookworm); apache 2.4.71, php 8.2.36, supervisor 4.2.5-1; runs apache2 cron dbus php8.2-fpm ssh supervisor systemd-journald; listens 0.0.0.0:22 :::22 :::80; mounts / ext4, /srv/assets fuse.glusterfs; redis 0"},
+		{"web5", "Debian GNU/Linux 11 (bullseye); apache 2.4.67, php 7.4.33, supervisor 4.2.2-2; runs apache2 dbus php7.4-fpm ssh systemd-journald; listens 0.0.0.0:22 :::22 :::80; mounts / ext4, /srv/assets fuse.glusterfs; redis 0"},
+		{"db1", "Debian GNU/Linux 12 (bookworm); mariadb 10.11.19-MariaDB-0+deb12u1-log; runs dbus mariadb ssh systemd-journald; listens 0.0.0.0:22 :::22 0.0.0.0:3306; mounts / ext4; redis 0"},
+		{"files1", "Debian GNU/Linux 12 (bookworm); gluster 10.3, rabbitmq 3.10.8; runs dbus epmd glusterd rabbitmq-server ssh systemd-journald; listens 0.0.0.0:22 :::22 :::4369 0.0.0.0:5672 0.0.0.0:24007 0.0.0.0:25672 0.0.0.0:57876; mounts / ext4, /srv/brick xfs; redis 0"},
+		{"redis1", "Debian GNU/Linux 11 (bullseye); redis 6.0.16; runs dbus redis-server@6379 redis-server@6380 ssh systemd-journald; listens 0.0.0.0:22 :::22 0.0.0.0:6379 0.0.0.0:6380; mounts / ext4; redis 2"},
+		{"lb1", "Debian GNU/Linux 12 (bookworm); haproxy 2.6.12-1+deb12u4, keepalived 2.2.7; runs dbus haproxy keepalived ssh systemd-journald; listens 0.0.0.0:22 :::22 0.0.0.0:80 0.0.0.0:443; mounts / ext4; redis 0"},
+	} {
+		f, err := parseFacts(all[c.file], nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.file, err)
+			continue
+		}
+		var services, units, listen, mounts []string
+		for _, s := range f.Services {
+			services = append(services, s.Name+" "+s.Version)
+		}
+		for _, u := range f.Units {
+			if f.Running(u.Name) {
+				units = append(units, strings.TrimSuffix(u.Name, ".service"))
+			}
+		}
+		for _, l := range f.Listeners {
+			listen = append(listen, fmt.Sprintf("%s:%d", l.Address, l.Port))
+		}
+		for _, m := range f.Mounts {
+			mounts = append(mounts, m.Target+" "+m.Type)
+		}
+		got := fmt.Sprintf("%s; %s; runs %s; listens %s; mounts %s; redis %d", f.OS, strings.Join(services, ", "), strings.Join(units, " "), strings.Join(listen, " "), strings.Join(mounts, ", "), len(f.Redis))
+		if got != c.want || f.Hostname != c.file || f.User != "slipway" || len(f.Unread) != 0 || len(f.Disks) != len(f.Mounts) || f.CPUs != 4 {
+			t.Errorf("%s: got\n%s\nwant\n%s\n%+v", c.file, got, c.want, f.Unread)
+		}
+	}
+	v, err := parseGluster(all["gluster"], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Problems()) != 0 || v.Name != "assets" || v.Status != "Started" || v.Type != "Replicate" || v.Replicas != 3 || len(v.Bricks) != 3 || v.Bricks[1].Name() != "files2:/srv/brick/assets" || !v.Bricks[2].Online || len(v.Peers) != 3 || len(v.Options) != 5 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// Answers that Gluster gives when all is not well, made from the real one.
+func TestSickGluster(t *testing.T) {
+	whole := string(samples(t)["gluster"])
+	change := func(from, to string) []byte {
+		t.Helper()
+		s, err := parseSections([]byte(strings.ReplaceAll(whole, "\r", "")), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []string
+		found := false
+		for _, name := range []string{"info", "status", "heal", "peers", "end"} {
+			text := s[name].text
+			found = found || strings.Contains(text, from)
+			parts = append(parts, name, strings.Replace(text, from, to, 1))
+		}
+		if !found {
+			t.Fatalf("%q is not in the sample", from)
+		}
+		return answer(parts...)
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"<statusStr>Started</statusStr>", "<statusStr>Stopped</statusStr>", "volume assets is stopped"},
+		{"<numberOfEntriesInHealPending>0<", "<numberOfEntriesInHealPending>12<", "12 entries that wait to be healed"},
+		{"<numberOfEntriesInSplitBrain>0<", "<numberOfEntriesInSplitBrain>1<", "1 entries in split-brain"},
+		{"<numberOfEntriesPossiblyHealing>0<", "<numberOfEntriesPossiblyHealing>2<", "2 entries that are being healed"},
+		{"<numberOfEntriesInHealPending>0<", "<numberOfEntriesInHealPending>-<", "could not be asked"},
+		{"<status>Connected</status>", "<status>Transport endpoint is not connected</status>", "could not be asked"},
+		{"files2   \tConnected", "files2   \tDisconnected", "peer files2 is not connected (Disconnected)"},
+	} {
+		v, err := parseGluster(change(c.from, c.to), nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.to, err)
+			continue
+		}
+		if p := v.Problems(); len(p) != 1 || !strings.Contains(p[0].What, c.want) {
+			t.Errorf("%s: %v, want %q", c.to, p, c.want)
+		}
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"<opRet>0</opRet>\n  <opErrno>0</opErrno>\n  <opErrstr/>\n  <volInfo>", "<opRet>-1</opRet>\n  <opErrno>30800</opErrno>\n  <opErrstr>Volume assets does not exist</opErrstr>\n  <volInfo>", "info: Volume assets does not exist"},
+		{"<cliOutput>", "<cliOutput", "info: "},
+		{"UUID", "UUIDS x\nUUID", "peers: "},
+	} {
+		if v, err := parseGluster(change(c.from, c.to), nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %+v, %v, want %q", c.to, v, err, c.want)
+		}
+	}
 }
