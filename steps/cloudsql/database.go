@@ -24,9 +24,9 @@ type DatabaseOut struct {
 	Name     string
 }
 
-// Spec: what can't be deleted here goes with the instance.
+// Spec is the step's.
 func (st Database) Spec() migrate.Spec {
-	return migrate.Spec{ID: "standup.sql-database", Version: 1, Title: "make the database", Timeout: 20 * time.Minute, OnUndoFailure: migrate.GoOn,
+	return migrate.Spec{ID: "standup.sql-database", Version: 1, Title: "make the database", Timeout: 20 * time.Minute,
 		Needs: []migrate.Dep{st.Instance.Dep()}}
 }
 

@@ -34,9 +34,9 @@ type UsersOut struct {
 	Users    []google.User
 }
 
-// Spec: what can't be deleted here goes with the instance.
+// Spec is the step's.
 func (st Users) Spec() migrate.Spec {
-	return migrate.Spec{ID: "standup.sql-users", Version: 1, Title: "make the database's accounts", Timeout: 20 * time.Minute, OnUndoFailure: migrate.GoOn,
+	return migrate.Spec{ID: "standup.sql-users", Version: 1, Title: "make the database's accounts", Timeout: 20 * time.Minute,
 		Needs: []migrate.Dep{st.Instance.Dep()}}
 }
 

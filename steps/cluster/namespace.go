@@ -48,9 +48,9 @@ type Namespace struct{ Name string }
 // NamespaceOut is the namespace that was made.
 type NamespaceOut struct{ Name string }
 
-// Spec: what can't be deleted here goes with the cluster.
+// Spec: a namespace that can't be deleted holds the cluster: what sticks in it (a volume, a LoadBalancer) would outlive the cluster.
 func (st Namespace) Spec() migrate.Spec {
-	return migrate.Spec{ID: "standup.namespace", Version: 1, Title: "make the namespace", Timeout: 10 * time.Minute, OnUndoFailure: migrate.GoOn}
+	return migrate.Spec{ID: "standup.namespace", Version: 1, Title: "make the namespace", Timeout: 10 * time.Minute}
 }
 
 // Plan looks for the namespace.

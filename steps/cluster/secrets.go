@@ -43,9 +43,9 @@ type SecretsOut struct {
 	Names     []string
 }
 
-// Spec: what can't be deleted here goes with the cluster.
+// Spec is the step's.
 func (st Secrets) Spec() migrate.Spec {
-	return migrate.Spec{ID: "standup.secrets", Version: 1, Title: "make the secrets", Timeout: 10 * time.Minute, OnUndoFailure: migrate.GoOn,
+	return migrate.Spec{ID: "standup.secrets", Version: 1, Title: "make the secrets", Timeout: 10 * time.Minute,
 		Needs: []migrate.Dep{st.Namespace.Dep(), st.Instance.Dep()}}
 }
 

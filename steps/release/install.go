@@ -17,7 +17,7 @@ type Install struct {
 
 // Spec: a release that can't be uninstalled holds the cluster, whose deletion would leave the LoadBalancer behind, paid for and forgotten.
 func (st Install) Spec() migrate.Spec {
-	return migrate.Spec{ID: "standup.release", Version: 1, Title: "install the release, writers off", Timeout: 30 * time.Minute, OnUndoFailure: migrate.Hold,
+	return migrate.Spec{ID: "standup.release", Version: 1, Title: "install the release, writers off", Timeout: 30 * time.Minute,
 		Needs: append([]migrate.Dep{st.Instance.Dep()}, st.After...)}
 }
 

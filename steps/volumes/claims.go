@@ -50,7 +50,7 @@ type ClaimsOut struct{ Claims []kube.Claim }
 
 // Spec: a volume that can't be deleted holds the cluster, whose deletion would leave the disk behind, paid for and forgotten.
 func (st Claims) Spec() migrate.Spec {
-	return migrate.Spec{ID: "standup.claims", Version: 1, Title: "make the volumes", Timeout: 30 * time.Minute, OnUndoFailure: migrate.Hold, Needs: st.After}
+	return migrate.Spec{ID: "standup.claims", Version: 1, Title: "make the volumes", Timeout: 30 * time.Minute, Needs: st.After}
 }
 
 func (st Claims) wanted() []kube.Claim {
