@@ -210,7 +210,9 @@ func TestSecretsMissing(t *testing.T) {
 		migrate.Add(rb, secretsStep(t, rb, dir), eyes(a, cl), hands(a, cl))
 	})
 	text := o + fmt.Sprint(err)
-	if !strings.Contains(text, "shop-database") {
-		t.Errorf("%s", text)
+	for _, want := range []string{"secret shop-database, key password", "secret shop-redis, key password"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in %s", want, text)
+		}
 	}
 }
