@@ -66,14 +66,19 @@ func TestPreflightRun(t *testing.T) {
 		spoil func(*project, *cluster.Preflight)
 		want  string
 	}{
-		"permissions": {func(g *project, _ *cluster.Preflight) { g.lacks = []string{"cloudsql.users.create", "container.pods.exec"} }, "lacks cloudsql.users.create, container.pods.exec"},
+		"permissions": {func(g *project, _ *cluster.Preflight) {
+			g.lacks = []string{"cloudsql.users.create", "container.pods.exec"}
+		}, "lacks cloudsql.users.create, container.pods.exec"},
 		"disabled":    {func(g *project, _ *cluster.Preflight) { g.disabled = errDisabled }, "container.googleapis.com is disabled"},
 		"version":     {func(_ *project, st *cluster.Preflight) { st.Cluster.Version = "1.3" }, "Kubernetes 1.3 can't be had; there is 1.38.0-gke.1, 1.37.2-gke.7"},
 		"flag":        {func(_ *project, st *cluster.Preflight) { st.Instance.Flags = []google.Flag{{Name: "nope"}} }, "no flag nope for MYSQL_9_7"},
 		"SQL version": {func(_ *project, st *cluster.Preflight) { st.Instance.Version = "MYSQL_5" }, "knows no flags of MYSQL_5"},
 		"cluster":     {func(g *project, _ *cluster.Preflight) { g.clusters = []string{"slipway-20261123-010203-0001"} }, "has a cluster slipway-20261123-010203-0001 already"},
 		"instance":    {func(g *project, _ *cluster.Preflight) { g.instances = []string{"slipway-20261123-010203-0001"} }, "has an instance"},
-		"all at once": {func(g *project, st *cluster.Preflight) { g.lacks = []string{"cloudsql.users.create"}; st.Instance.Flags = []google.Flag{{Name: "nope"}} }, "lacks cloudsql.users.create|no flag nope"},
+		"all at once": {func(g *project, st *cluster.Preflight) {
+			g.lacks = []string{"cloudsql.users.create"}
+			st.Instance.Flags = []google.Flag{{Name: "nope"}}
+		}, "lacks cloudsql.users.create|no flag nope"},
 	} {
 		g, st := good(&steptest.Process{}), preflight
 		c.spoil(g, &st)

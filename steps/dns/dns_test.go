@@ -52,9 +52,11 @@ func text(sets []zone.Set) string {
 
 func (n *names) String() string { return text(n.staged) + " | " + text(n.served) }
 
-func (n *names) Origin() string                                { return n.origin }
-func (n *names) MinTTL() int                                   { return 60 }
-func (n *names) Sets(context.Context) ([]zone.Set, error)      { return slices.Clone(n.staged), errors.Join(n.refuse, n.p.Look()) }
+func (n *names) Origin() string { return n.origin }
+func (n *names) MinTTL() int    { return 60 }
+func (n *names) Sets(context.Context) ([]zone.Set, error) {
+	return slices.Clone(n.staged), errors.Join(n.refuse, n.p.Look())
+}
 func (n *names) Nameservers(context.Context) ([]string, error) { return []string{"ns1", "ns2"}, nil }
 func (n *names) Serials(context.Context) ([]zone.Serial, error) {
 	return n.serials, n.p.Look()
@@ -225,9 +227,11 @@ func TestPreflightProblems(t *testing.T) {
 		spoil func(prod, reh *names, st *dns.Preflight)
 		want  string
 	}{
-		"serials":     {func(p, _ *names, _ *dns.Preflight) { p.serials[1].Number = 6 }, "zone shop.example.: its servers have different serial numbers: ns1 has 7, ns2 has 6"},
-		"one server":  {func(_, r *names, _ *dns.Preflight) { r.serials = r.serials[:1] }, "zone rehearsal.example.: 1 name server answers"},
-		"unpublished": {func(p, _ *names, _ *dns.Preflight) { p.staged = put(p.staged, set("new.shop.example.", "A", 60, "192.0.2.1")) }, "its provider and its servers disagree"},
+		"serials":    {func(p, _ *names, _ *dns.Preflight) { p.serials[1].Number = 6 }, "zone shop.example.: its servers have different serial numbers: ns1 has 7, ns2 has 6"},
+		"one server": {func(_, r *names, _ *dns.Preflight) { r.serials = r.serials[:1] }, "zone rehearsal.example.: 1 name server answers"},
+		"unpublished": {func(p, _ *names, _ *dns.Preflight) {
+			p.staged = put(p.staged, set("new.shop.example.", "A", 60, "192.0.2.1"))
+		}, "its provider and its servers disagree"},
 		"production":  {func(_, r *names, _ *dns.Preflight) { r.refuse = zone.ErrProduction }, "not a zone to rehearse on"},
 		"TTL":         {func(_, _ *names, st *dns.Preflight) { st.TTL = 30 }, "keeps no TTL under 60"},
 		"no name":     {func(_, _ *names, st *dns.Preflight) { st.Names = []string{"nope"} }, "no A, AAAA or CNAME record of nope.shop.example."},

@@ -58,9 +58,6 @@ func (st Open) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate.Rec
 		return p, fmt.Errorf("%s isn't there: somebody has uninstalled it", st.object())
 	}
 	last := all[len(all)-1]
-	if err := foreign(st.Shape, last, s.Stamp()); err != nil {
-		return p, err
-	}
 	if e, ok := left(st.Shape, last); ok {
 		p.Effects = []migrate.Effect{e, upgrade}
 		return p, nil

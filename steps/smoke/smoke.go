@@ -258,9 +258,9 @@ func (w *walk) judge(ctx context.Context, c Check, res web.Response) error {
 	return nil
 }
 
-// contains looks for a text as it is or as HTML writes it.
+// contains looks for a text as it is and, since HTML may write a character in several ways, in what the page's entities stand for.
 func contains(body []byte, text string) bool {
-	return bytes.Contains(body, []byte(text)) || bytes.Contains(body, []byte(html.EscapeString(text)))
+	return bytes.Contains(body, []byte(text)) || strings.Contains(html.UnescapeString(string(body)), text)
 }
 
 func (w *walk) row(ctx context.Context, c Check, res web.Response) error {
