@@ -286,15 +286,15 @@ func TestGrow(t *testing.T) {
 	c := config()
 	s := create(t, "grow", c)
 	size := func() (mb int) {
-		out, err := s.machine.Output(t.Context(), "stat", "-f", "-c", "%b", diskPath)
+		out, err := s.machine.Output(t.Context(), "stat", "-f", "-c", "%b %S", diskPath)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var blocks int
-		if _, err := fmt.Sscan(string(out), &blocks); err != nil {
+		var blocks, bytes int
+		if _, err := fmt.Sscan(string(out), &blocks, &bytes); err != nil {
 			t.Fatal(err)
 		}
-		return blocks * 4096 >> 20
+		return blocks * bytes >> 20
 	}
 	before := size()
 	c.DiskGB = 20
