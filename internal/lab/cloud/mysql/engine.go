@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +41,7 @@ type Engine struct {
 
 	mu       sync.Mutex
 	slots    [maxInstances + 1]bool // taken, from 1
+	servers  map[int]*server        // by slot: those whose machine runs
 	last     int                    // slot given out last: the next one begins behind it
 	diskUnit int64                  // bytes per GB of dataDiskSizeGb
 }
@@ -56,7 +59,7 @@ func New(ctx context.Context, env Env) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{env: env, template: template, diskUnit: 1 << 30}, nil
+	return &Engine{env: env, template: template, diskUnit: 1 << 30, servers: make(map[int]*server)}, nil
 }
 
 // SetDiskUnit makes the disks of instances that are made from now on as many
@@ -99,6 +102,9 @@ func (e *Engine) Create(ctx context.Context, name string, c sqladmin.Config, roo
 	if err := s.boot(ctx); err != nil {
 		return nil, fmt.Errorf("start instance %s: %w", name, err)
 	}
+	e.mu.Lock()
+	e.servers[slot] = s
+	e.mu.Unlock()
 	if rootPassword != "" {
 		if err := s.SetUser(ctx, sqladmin.User{Name: "root", Host: "%"}, rootPassword); err != nil {
 			return nil, err
@@ -124,6 +130,26 @@ func (e *Engine) give(slot int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.slots[slot] = false
+	delete(e.servers, slot)
+}
+
+// Machine is an instance's machine, for status.
+type Machine struct {
+	Name    string
+	Address netip.Addr
+	Pid     int
+}
+
+// Machines lists the instances' machines in the order of addresses.
+func (e *Engine) Machines() []Machine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []Machine
+	for _, slot := range slices.Sorted(maps.Keys(e.servers)) {
+		m := e.servers[slot].machine
+		out = append(out, Machine{Name: m.Name(), Address: primaryIP(slot), Pid: m.Pid()})
+	}
+	return out
 }
 
 func primaryIP(slot int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 1, byte(slot)}) }
