@@ -20,17 +20,17 @@ var ViewerRoles = []string{
 	"roles/browser", "roles/cloudsql.viewer", "roles/container.clusterViewer", "roles/dns.reader", "roles/serviceusage.serviceUsageConsumer", "roles/storage.objectViewer",
 }
 
-// credential is a file with a secret.
-type credential struct {
-	name    string
-	content []byte
+// Credential is a file with a secret.
+type Credential struct {
+	Name    string
+	Content []byte
 }
 
-// credentials makes keys: for a rehearsal (all of the project; OVH: reads zones,
+// Credentials makes keys: for a rehearsal (all of the project; OVH: reads zones,
 // writes the rehearsal's alone), for one that may only look, and for production's
 // zone.
-func (c *Cloud) credentials() ([]credential, error) {
-	var out []credential
+func (c *Cloud) Credentials() ([]Credential, error) {
+	var out []Credential
 	for _, a := range []struct {
 		id    string
 		file  string
@@ -40,7 +40,7 @@ func (c *Cloud) credentials() ([]credential, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, credential{a.file, key})
+		out = append(out, Credential{a.file, key})
 	}
 	read := []ovh.Rule{{Method: "GET", Path: "/domain/zone"}, {Method: "GET", Path: "/domain/zone/*"}}
 	write := func(zone string) []ovh.Rule {
@@ -59,20 +59,20 @@ func (c *Cloud) credentials() ([]credential, error) {
 			return nil, err
 		}
 		out = append(out,
-			credential{a.prefix + "application-key", []byte(key.ApplicationKey)},
-			credential{a.prefix + "application-secret", []byte(key.ApplicationSecret)},
-			credential{a.prefix + "consumer-key", []byte(key.ConsumerKey)})
+			Credential{a.prefix + "application-key", []byte(key.ApplicationKey)},
+			Credential{a.prefix + "application-secret", []byte(key.ApplicationSecret)},
+			Credential{a.prefix + "consumer-key", []byte(key.ConsumerKey)})
 	}
 	return out, nil
 }
 
-// writeCredentials writes files that their owner alone can read.
-func writeCredentials(dir string, list []credential) error {
+// WriteCredentials writes files that their owner alone can read.
+func WriteCredentials(dir string, list []Credential) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	for _, c := range list {
-		path := filepath.Join(dir, c.name)
+		path := filepath.Join(dir, c.Name)
 		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 			return err
 		}
@@ -80,7 +80,7 @@ func writeCredentials(dir string, list []credential) error {
 		if err != nil {
 			return err
 		}
-		_, err = f.Write(append(c.content, '\n'))
+		_, err = f.Write(append(c.Content, '\n'))
 		if closed := f.Close(); err == nil {
 			err = closed
 		}

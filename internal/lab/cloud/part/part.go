@@ -1,4 +1,7 @@
-package cloud
+// Package part is the name servers and the cloud as parts of the lab's daemon.
+//
+// It must be imported by cmd/slipway-lab and tests alone.
+package part
 
 import (
 	"context"
@@ -8,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/slipway-dev/slipway/internal/lab/cloud"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/container"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/mysql"
 	"github.com/slipway-dev/slipway/internal/lab/daemon"
@@ -17,26 +21,26 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/verb"
 )
 
-// NamesPart is the name servers as a part of the daemon.
-type NamesPart struct {
+// Names is the name servers as a part.
+type Names struct {
 	mu      sync.Mutex
 	servers *names.Servers
 }
 
-var _ daemon.Part = (*NamesPart)(nil)
+var _ daemon.Part = (*Names)(nil)
 
 // Servers are the name servers; nil while they are not up.
-func (p *NamesPart) Servers() *names.Servers {
+func (p *Names) Servers() *names.Servers {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.servers
 }
 
-func (p *NamesPart) Name() string { return "name servers" }
+func (p *Names) Name() string { return "name servers" }
 
-func (p *NamesPart) Layers() []rootfs.Layer { return []rootfs.Layer{names.Layer} }
+func (p *Names) Layers() []rootfs.Layer { return []rootfs.Layer{names.Layer} }
 
-func (p *NamesPart) Up(ctx, _ context.Context, lab daemon.Lab, report progress.Func) error {
+func (p *Names) Up(ctx, _ context.Context, lab daemon.Lab, report progress.Func) error {
 	if p.Servers() != nil {
 		return nil
 	}
@@ -56,7 +60,7 @@ func (p *NamesPart) Up(ctx, _ context.Context, lab daemon.Lab, report progress.F
 	return nil
 }
 
-func (p *NamesPart) Down(ctx context.Context) error {
+func (p *Names) Down(ctx context.Context) error {
 	s := p.Servers()
 	if s == nil {
 		return nil
@@ -67,7 +71,7 @@ func (p *NamesPart) Down(ctx context.Context) error {
 	return s.Close(ctx)
 }
 
-func (p *NamesPart) Machines() []verb.Host {
+func (p *Names) Machines() []verb.Host {
 	s := p.Servers()
 	if s == nil {
 		return nil
@@ -79,42 +83,42 @@ func (p *NamesPart) Machines() []verb.Host {
 	return out
 }
 
-func (p *NamesPart) Endpoints() []verb.Name { return nil }
+func (p *Names) Endpoints() []verb.Name { return nil }
 
 // Config: a rehearsal needs nothing of the name servers but their addresses,
 // which its slipway.yaml names.
-func (p *NamesPart) Config(context.Context, string) error { return nil }
+func (p *Names) Config(context.Context, string) error { return nil }
 
-// Part is the cloud as a part of the daemon.
-type Part struct {
-	names    *NamesPart
+// Cloud is the cloud as a part.
+type Cloud struct {
+	names    *Names
 	clusters func() (container.Backend, error)
 
-	mu          sync.Mutex
-	cloud       *Cloud
-	credentials []credential
+	mu    sync.Mutex
+	cloud *cloud.Cloud
+	keys  []cloud.Credential
 }
 
-var _ daemon.Part = (*Part)(nil)
+var _ daemon.Part = (*Cloud)(nil)
 
-// NewPart makes the part. names must come up before it; clusters gives the
+// New makes the part. names must come up before it; clusters gives the
 // backend of the Kubernetes clusters when the cloud comes up.
-func NewPart(names *NamesPart, clusters func() (container.Backend, error)) *Part {
-	return &Part{names: names, clusters: clusters}
+func New(names *Names, clusters func() (container.Backend, error)) *Cloud {
+	return &Cloud{names: names, clusters: clusters}
 }
 
 // Cloud is the cloud; nil while it is not up.
-func (p *Part) Cloud() *Cloud {
+func (p *Cloud) Cloud() *cloud.Cloud {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cloud
 }
 
-func (p *Part) Name() string { return "cloud" }
+func (p *Cloud) Name() string { return "cloud" }
 
-func (p *Part) Layers() []rootfs.Layer { return []rootfs.Layer{mysql.Layer} }
+func (p *Cloud) Layers() []rootfs.Layer { return []rootfs.Layer{mysql.Layer} }
 
-func (p *Part) Up(ctx, _ context.Context, lab daemon.Lab, report progress.Func) error {
+func (p *Cloud) Up(ctx, _ context.Context, lab daemon.Lab, report progress.Func) error {
 	if p.Cloud() != nil {
 		return nil
 	}
@@ -131,7 +135,7 @@ func (p *Part) Up(ctx, _ context.Context, lab daemon.Lab, report progress.Func) 
 	if err != nil {
 		return err
 	}
-	c, err := Start(ctx, Env{
+	c, err := cloud.Start(ctx, cloud.Env{
 		Launcher: lab.Launcher, Network: lab.Network, Names: servers, MySQL: lower, Clusters: clusters, Issue: lab.Authority.Issue,
 		State: filepath.Join(lab.Place.State, "cloud"), Cache: lab.Place.Cache, Report: report,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), // the daemon's log
@@ -139,30 +143,30 @@ func (p *Part) Up(ctx, _ context.Context, lab daemon.Lab, report progress.Func) 
 	if err != nil {
 		return err
 	}
-	list, err := c.credentials()
+	list, err := c.Credentials()
 	if err != nil {
 		return errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cloud, p.credentials = c, list
+	p.cloud, p.keys = c, list
 	task.End()
 	return nil
 }
 
-func (p *Part) Down(ctx context.Context) error {
+func (p *Cloud) Down(ctx context.Context) error {
 	c := p.Cloud()
 	if c == nil {
 		return nil
 	}
 	p.mu.Lock()
-	p.cloud, p.credentials = nil, nil
+	p.cloud, p.keys = nil, nil
 	p.mu.Unlock()
 	return c.Close(ctx)
 }
 
 // Machines are those of the MySQL instances.
-func (p *Part) Machines() []verb.Host {
+func (p *Cloud) Machines() []verb.Host {
 	c := p.Cloud()
 	if c == nil {
 		return nil
@@ -174,23 +178,23 @@ func (p *Part) Machines() []verb.Host {
 	return out
 }
 
-func (p *Part) Endpoints() []verb.Name {
+func (p *Cloud) Endpoints() []verb.Name {
 	if p.Cloud() == nil {
 		return nil
 	}
 	var out []verb.Name
-	for _, h := range Hosts {
+	for _, h := range cloud.Hosts {
 		out = append(out, verb.Name{Name: "https://" + h + "/", Address: names.Cloud.String()})
 	}
 	return out
 }
 
 // Config writes the keys that a rehearsal uses into dir/secrets.
-func (p *Part) Config(_ context.Context, dir string) error {
+func (p *Cloud) Config(_ context.Context, dir string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cloud == nil {
 		return errors.New("the cloud is not up")
 	}
-	return writeCredentials(filepath.Join(dir, "secrets"), p.credentials)
+	return cloud.WriteCredentials(filepath.Join(dir, "secrets"), p.keys)
 }
