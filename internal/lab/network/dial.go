@@ -9,13 +9,39 @@ import (
 	"os"
 )
 
-type dialer struct {
+// Dialer connects from inside a lab's network that another process made.
+type Dialer struct {
 	space    *os.File
 	resolver netip.AddrPort
 }
 
-// dial resolves first: the standard dialer given a name, or several addresses, races in goroutines of its own, which are not in the namespace.
-func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// OpenDialer takes the network namespace of a process of the lab. inode is what the lab's daemon says of it, so that a process number that was used
+// again is noticed.
+func OpenDialer(pid int, inode uint64, resolver netip.AddrPort) (*Dialer, error) {
+	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return nil, fmt.Errorf("the lab's network: %w", err)
+	}
+	have, err := inodeOf(space)
+	if err == nil && have != inode {
+		err = fmt.Errorf("the lab's network is gone (process %d is another's)", pid)
+	}
+	if err != nil {
+		return nil, errors.Join(err, space.Close())
+	}
+	return &Dialer{space: space, resolver: resolver}, nil
+}
+
+// Namespace is the network's namespace. It stays the Dialer's to close.
+func (d Dialer) Namespace() *os.File { return d.space }
+
+// Close gives the namespace up; connections stay.
+func (d Dialer) Close() error { return d.space.Close() }
+
+// DialContext is as Network's.
+//
+// It resolves first first: the standard dialer given a name, or several addresses, races in goroutines of its own, which are not in the namespace.
+func (d Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -37,7 +63,7 @@ func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 	return nil, errors.Join(errs...)
 }
 
-func (d dialer) dialLiteral(ctx context.Context, network, address string) (net.Conn, error) {
+func (d Dialer) dialLiteral(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := within(d.space, func() (err error) {
 		conn, err = new(net.Dialer).DialContext(ctx, network, address)
@@ -46,7 +72,7 @@ func (d dialer) dialLiteral(ctx context.Context, network, address string) (net.C
 	return conn, err
 }
 
-func (d dialer) lookup(ctx context.Context, host string) ([]string, error) {
+func (d Dialer) lookup(ctx context.Context, host string) ([]string, error) {
 	if !d.resolver.IsValid() {
 		return nil, fmt.Errorf("look up %s: the lab has no resolver", host)
 	}

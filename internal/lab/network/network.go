@@ -33,7 +33,10 @@ type Network struct {
 // New makes the network. lower are layers with iproute2, nftables and tini: a machine made of them holds the namespace and runs the tools.
 // resolver is where names given to DialContext are asked, inside the network.
 func New(ctx context.Context, launcher *machine.Launcher, lower []string, resolver netip.AddrPort) (*Network, error) {
-	m, err := launcher.Start(ctx, machine.Spec{Name: "network", Lower: lower, Argv: machine.Idle()})
+	m, err := launcher.Start(ctx, machine.Spec{Name: "network", Lower: lower, Argv: machine.Idle(), Sysctls: []machine.Sysctl{
+		{Key: "net/ipv4/ip_forward", Value: "1"}, // to the ranges behind machines (AddRoute)
+		{Key: "net/ipv4/conf/all/send_redirects", Value: "0"}, {Key: "net/ipv4/conf/default/send_redirects", Value: "0"},
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +60,12 @@ func (n *Network) Close(ctx context.Context) error {
 
 // Namespace is the network's namespace. It stays the Network's to close.
 func (n *Network) Namespace() *os.File { return n.space }
+
+// Pid is a process that lives as long as the network and is in its namespace, whose number in /proc Inode tells.
+func (n *Network) Pid() int { return n.tools.Pid() }
+
+// Inode identifies the namespace.
+func (n *Network) Inode() (uint64, error) { return inodeOf(n.space) }
 
 // IP runs ip(8) commands, one a line, in the lab's namespace, or in the one given. files are reachable as /proc/self/fd/3 and up.
 func (n *Network) IP(ctx context.Context, in *os.File, lines ...string) error {
@@ -150,7 +159,7 @@ func (n *Network) Do(f func() error) error { return within(n.space, f) }
 
 // DialContext connects from inside the lab. A name is asked at the lab's resolver.
 func (n *Network) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return dialer{space: n.space, resolver: n.resolver}.dial(ctx, network, address)
+	return Dialer{space: n.space, resolver: n.resolver}.DialContext(ctx, network, address)
 }
 
 // Listen listens inside the lab. address has a literal IP address.

@@ -8,6 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func inodeOf(f *os.File) (uint64, error) {
+	var stat unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &stat)
+	return stat.Ino, err
+}
+
 // within runs f on a thread in the network namespace. The thread is not used for anything else afterwards.
 func within(space *os.File, f func() error) error {
 	done := make(chan error, 1)

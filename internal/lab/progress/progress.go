@@ -73,25 +73,30 @@ func Wait(ctx context.Context, to Func, what string, total int64, every time.Dur
 	}
 }
 
-// Printer writes reports as lines: at the begin, at most one every interval while the work lasts, and at the end with the time. Work that ends within a second
-// is not mentioned before its end.
+// Printer writes reports as lines: while work lasts, one every interval when something about it changed and else one every five; at the end one with the time.
+// Work that ends within a second is mentioned at its end alone.
 func Printer(w io.Writer, interval time.Duration) Func {
+	type shown struct {
+		at   time.Time
+		line string
+	}
 	var mu sync.Mutex
-	last := map[string]time.Time{}
+	last := map[string]shown{}
 	return func(r Report) {
 		mu.Lock()
 		defer mu.Unlock()
 		now := time.Now()
-		since, known := last[r.What]
+		before, known := last[r.What]
+		line := r.String()
 		switch {
 		case r.Ended:
 			delete(last, r.What)
 			fmt.Fprintf(w, "%s: done in %.1f s\n", r.What, r.Seconds)
 		case !known:
-			last[r.What] = now.Add(time.Second - interval)
-		case now.Sub(since) >= interval:
-			last[r.What] = now
-			fmt.Fprintln(w, r.String())
+			last[r.What] = shown{at: now.Add(time.Second - interval)}
+		case now.Sub(before.at) >= 5*interval, now.Sub(before.at) >= interval && line != before.line:
+			last[r.What] = shown{at: now, line: line}
+			fmt.Fprintln(w, line)
 		}
 	}
 }

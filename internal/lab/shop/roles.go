@@ -1,7 +1,5 @@
 package shop
 
-
-
 // Packages are the Debian packages that the role's layer needs for the shop, in both suites.
 func Packages(role Role) []string {
 	switch role {

@@ -15,7 +15,9 @@ use Shop\Session;
 use Shop\Thumbnails;
 
 $stop = false;
-pcntl_async_signals(true);
+// Not asynchronously: PHP 7.4 loses a signal that arrives while an exception is on its way, and every wait
+// without a job ends in one.
+pcntl_async_signals(false);
 foreach ([SIGTERM, SIGINT] as $signal) {
     pcntl_signal($signal, static function () use (&$stop): void {
         $stop = true;
@@ -42,6 +44,7 @@ try {
         fwrite(STDERR, sprintf("%s %s %s\n", gmdate('c'), $done ? 'done' : 'dead', json_encode($job)));
         return $done;
     }, static function () use (&$stop): bool {
+        pcntl_signal_dispatch();
         return $stop;
     });
     $queue->close();
