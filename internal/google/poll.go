@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"google.golang.org/api/googleapi"
 )
 
@@ -42,6 +43,10 @@ func (p pace) next(d time.Duration) time.Duration {
 func passing(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
+	}
+	var sql *mysql.MySQLError
+	if errors.As(err, &sql) {
+		return sql.Number == 1040 || sql.Number == 1053 // ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN
 	}
 	var api *googleapi.Error
 	if errors.As(err, &api) {

@@ -19,7 +19,9 @@ func (v Viewer) leftovers(ctx context.Context, namespace, selector string) ([]Le
 	if err != nil {
 		return nil, fmt.Errorf("look for what is left: %w", err)
 	}
-	lists, err := again(ctx, v.c, func() ([]*metav1.APIResourceList, error) { return disco.ServerPreferredNamespacedResourcesWithContext(ctx) })
+	lists, err := again(ctx, v.c, func() ([]*metav1.APIResourceList, error) {
+		return disco.ServerPreferredNamespacedResourcesWithContext(ctx)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("look for what is left: kinds of objects: %w", err)
 	}

@@ -154,7 +154,9 @@ func (v Viewer) workload(ctx context.Context, namespace string, w Workload) (wor
 	switch w.Kind {
 	case "Deployment":
 		var d *appsv1.Deployment
-		if d, err = again(ctx, v.c, func() (*appsv1.Deployment, error) { return apps.Deployments(namespace).Get(ctx, w.Name, metav1.GetOptions{}) }); err == nil {
+		if d, err = again(ctx, v.c, func() (*appsv1.Deployment, error) {
+			return apps.Deployments(namespace).Get(ctx, w.Name, metav1.GetOptions{})
+		}); err == nil {
 			sel, s.want, s.ready = d.Spec.Selector, replicas(d.Spec.Replicas), int64(d.Status.ReadyReplicas)
 			st := d.Status
 			s.settled = st.ObservedGeneration >= d.Generation && int64(st.Replicas) == s.want && int64(st.UpdatedReplicas) == s.want &&
@@ -167,14 +169,18 @@ func (v Viewer) workload(ctx context.Context, namespace string, w Workload) (wor
 		}
 	case "StatefulSet":
 		var d *appsv1.StatefulSet
-		if d, err = again(ctx, v.c, func() (*appsv1.StatefulSet, error) { return apps.StatefulSets(namespace).Get(ctx, w.Name, metav1.GetOptions{}) }); err == nil {
+		if d, err = again(ctx, v.c, func() (*appsv1.StatefulSet, error) {
+			return apps.StatefulSets(namespace).Get(ctx, w.Name, metav1.GetOptions{})
+		}); err == nil {
 			sel, s.want, s.ready = d.Spec.Selector, replicas(d.Spec.Replicas), int64(d.Status.ReadyReplicas)
 			st := d.Status
 			s.settled = st.ObservedGeneration >= d.Generation && int64(st.Replicas) == s.want && s.ready == s.want && st.CurrentRevision == st.UpdateRevision
 		}
 	case "DaemonSet":
 		var d *appsv1.DaemonSet
-		if d, err = again(ctx, v.c, func() (*appsv1.DaemonSet, error) { return apps.DaemonSets(namespace).Get(ctx, w.Name, metav1.GetOptions{}) }); err == nil {
+		if d, err = again(ctx, v.c, func() (*appsv1.DaemonSet, error) {
+			return apps.DaemonSets(namespace).Get(ctx, w.Name, metav1.GetOptions{})
+		}); err == nil {
 			st := d.Status
 			sel, s.want, s.ready = d.Spec.Selector, int64(st.DesiredNumberScheduled), int64(st.NumberReady)
 			s.settled = st.ObservedGeneration >= d.Generation && s.ready == s.want && int64(st.UpdatedNumberScheduled) == s.want && st.NumberMisscheduled == 0
@@ -244,4 +250,14 @@ func (v Viewer) Address(ctx context.Context, namespace, service string) (string,
 		}
 	}
 	return "", nil
+}
+
+// WaitReady is the Viewer's, for what was just made.
+func (m Maker) WaitReady(ctx context.Context, namespace string, all []Workload, tell Tell) error {
+	return m.c.View().WaitReady(ctx, namespace, all, tell)
+}
+
+// WaitAddress is the Viewer's, for what was just made.
+func (m Maker) WaitAddress(ctx context.Context, namespace, service string, tell Tell) (string, error) {
+	return m.c.View().WaitAddress(ctx, namespace, service, tell)
 }

@@ -13,7 +13,6 @@ import (
 	"helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	"helm.sh/helm/v4/pkg/storage/driver"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-dev/slipway/internal/stamp"
 )
@@ -32,23 +31,25 @@ type Release struct {
 
 // Revision is one revision of a release.
 type Revision struct {
-	Number  int
-	Status  string // deployed, superseded, failed, pending-install, pending-upgrade, pending-rollback, uninstalling
-	Digest  string // of chart and values; "" where another than Slipway made it
-	Labels  map[string]string
-	Back    int // the revision that this one went back to; 0 for none
-	Since   time.Time
-	objects []*unstructured.Unstructured
+	Number    int
+	Status    string // deployed, superseded, failed, pending-install, pending-upgrade, pending-rollback, uninstalling
+	Digest    string // of chart and values; "" where another than Slipway made it
+	Labels    map[string]string
+	Back      int // the revision that this one went back to; 0 for none
+	Since     time.Time
+	Workloads []Workload // whose pods are waited for
 }
 
 // Pending: a Helm client has begun it and hasn't said how it ended. One whose client is dead stays so until it is repaired.
 func (r Revision) Pending() bool { return common.Status(r.Status).IsPending() }
 
+// Uninstalling: a client has begun to take the release away.
+func (r Revision) Uninstalling() bool {
+	return r.Status == string(common.StatusUninstalling) || r.Status == string(common.StatusUninstalled)
+}
+
 // Deployed: it is what runs.
 func (r Revision) Deployed() bool { return r.Status == string(common.StatusDeployed) }
-
-// Workloads are those of the revision whose pods are waited for.
-func (r Revision) Workloads() []Workload { return workloadsOf(r.objects) }
 
 // History is all revisions of a release, the oldest first; none when there is no release.
 func (v Viewer) History(ctx context.Context, namespace, name string) ([]Revision, error) {
@@ -67,7 +68,7 @@ func (v Viewer) History(ctx context.Context, namespace, name string) ([]Revision
 			return nil, fmt.Errorf("look at release %s/%s, revision %d: %w", namespace, name, r.Version, err)
 		}
 		out = append(out, Revision{Number: r.Version, Status: r.Info.Status.String(), Digest: r.Labels[digestLabel], Labels: r.Labels,
-			Back: r.Info.RollbackRevision, Since: r.Info.LastDeployed, objects: objects})
+			Back: r.Info.RollbackRevision, Since: r.Info.LastDeployed, Workloads: workloadsOf(objects)})
 	}
 	return out, nil
 }
@@ -90,6 +91,11 @@ func history(cfg *action.Configuration, name string) ([]*release.Release, error)
 	}
 	slices.SortFunc(out, func(a, b *release.Release) int { return a.Version - b.Version })
 	return out, nil
+}
+
+// History is the Viewer's.
+func (m Maker) History(ctx context.Context, namespace, name string) ([]Revision, error) {
+	return m.c.View().History(ctx, namespace, name)
 }
 
 // PutRelease installs the release, or upgrades it when what runs isn't what is wanted. It waits for no pod; see Viewer.WaitReady. A
@@ -165,7 +171,7 @@ func (m Maker) settled(ctx context.Context, namespace, name string, tell Tell) (
 	if err := m.mark.Check(last.Labels); err != nil {
 		return last, true, fmt.Errorf("revision %d: %w: %w", last.Number, ErrExists, err)
 	}
-	if last.Status == string(common.StatusUninstalling) || last.Status == string(common.StatusUninstalled) {
+	if last.Uninstalling() {
 		return Revision{}, false, m.UninstallRelease(ctx, namespace, name, tell)
 	}
 	if !last.Pending() {

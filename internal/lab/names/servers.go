@@ -172,3 +172,27 @@ func (s *Servers) Close(ctx context.Context) error {
 // Key is the TSIG key (hmac-sha256) that may transfer and update every zone: its
 // name and its secret in base64. It is the lab's, not the product's.
 func (s *Servers) Key() (name, secret string) { return keyName, s.secret }
+
+// Machine is one of the servers' machines, for status.
+type Machine struct {
+	Name    string
+	Address netip.Addr
+	State   string // running or down
+	Pid     int
+}
+
+// Machines lists the servers' machines.
+func (s *Servers) Machines() []Machine {
+	var out []Machine
+	for _, one := range []struct {
+		m  *machine.Machine
+		at netip.Addr
+	}{{s.primary, Primary}, {s.secondary, Secondary}, {s.resolver, Resolver}} {
+		state := "down"
+		if one.m.Running() {
+			state = "running"
+		}
+		out = append(out, Machine{Name: one.m.Name(), Address: one.at, State: state, Pid: one.m.Pid()})
+	}
+	return out
+}

@@ -56,13 +56,15 @@ status      IN CNAME status.hosting.example.net.
 `
 
 // rehearsalZone is the content of rehearsal.example when the lab comes up: none
-// of production's names.
+// of production's names, and the record by which a zone says of itself that it
+// is there to be rehearsed on.
 const rehearsalZone = `$ORIGIN rehearsal.example.
 $TTL 3600
 @           IN SOA   ns1.shop.example. hostmaster.shop.example. 2026110101 3600 600 1209600 60
 @           IN NS    ns1.shop.example.
 @           IN NS    ns2.shop.example.
 @           IN TXT   "v=spf1 -all"
+_slipway    300 IN TXT "rehearsal"
 `
 
 // key is a TSIG or control key in BIND's configuration.

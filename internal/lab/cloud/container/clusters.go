@@ -73,10 +73,12 @@ func (a *API) create(c rest.Call) (rest.Answer, error) {
 // have an effect at Google that the lab cannot give.
 var (
 	clusterFields = []string{"name", "description", "initialNodeCount", "nodePools", "resourceLabels", "network", "subnetwork",
-		"initialClusterVersion", "releaseChannel", "ipAllocationPolicy", "locations", "location", "loggingService", "monitoringService"}
+		"initialClusterVersion", "releaseChannel", "ipAllocationPolicy", "addonsConfig", "loggingService", "monitoringService"}
 	poolFields = []string{"name", "initialNodeCount", "config", "management", "upgradeSettings", "version"}
 	nodeFields = []string{"machineType", "diskSizeGb", "diskType", "imageType", "oauthScopes", "serviceAccount", "labels", "metadata", "resourceLabels", "tags"}
 	ipFields   = []string{"useIpAliases", "stackType"}
+	// A cluster of the lab always has a StorageClass for ReadWriteMany.
+	addonFields = []string{"gcpFilestoreCsiDriverConfig"}
 )
 
 func served(o map[string]any, list []string, path string) *rest.Error {
@@ -99,6 +101,10 @@ func (a *API) checkCreate(location string, body *api.CreateClusterRequest, sent 
 	}
 	ip, _ := fields["ipAllocationPolicy"].(map[string]any)
 	if e := served(ip, ipFields, "cluster.ipAllocationPolicy."); e != nil {
+		return Spec{}, e
+	}
+	addons, _ := fields["addonsConfig"].(map[string]any)
+	if e := served(addons, addonFields, "cluster.addonsConfig."); e != nil {
 		return Spec{}, e
 	}
 	pools, _ := fields["nodePools"].([]any)

@@ -39,6 +39,10 @@ func (a *API) newMessage(in *api.Cluster, spec Spec) *api.Cluster {
 	if channel == nil {
 		channel = &api.ReleaseChannel{Channel: "REGULAR"}
 	}
+	var filestore *api.GcpFilestoreCsiDriverConfig
+	if in.AddonsConfig != nil {
+		filestore = in.AddonsConfig.GcpFilestoreCsiDriverConfig
+	}
 	return &api.Cluster{
 		Name: spec.Name, Description: in.Description, Id: randomHex(32), Status: "PROVISIONING",
 		Location: spec.Location, Zone: spec.Location, Locations: []string{spec.Location},
@@ -56,6 +60,7 @@ func (a *API) newMessage(in *api.Cluster, spec Spec) *api.Cluster {
 			GcePersistentDiskCsiDriverConfig: &api.GcePersistentDiskCsiDriverConfig{Enabled: true},
 			KubernetesDashboard:              &api.KubernetesDashboard{Disabled: true},
 			NetworkPolicyConfig:              &api.NetworkPolicyConfig{Disabled: true},
+			GcpFilestoreCsiDriverConfig:      filestore,
 		},
 		AnonymousAuthenticationConfig: &api.AnonymousAuthenticationConfig{Mode: "ENABLED"},
 		Autopilot:                     &api.Autopilot{},

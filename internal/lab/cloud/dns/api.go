@@ -63,6 +63,7 @@ type zone struct {
 	changes []*api.Change            // by id
 	ops     uint64                   // operations given out
 	serving sync.Mutex               // held while the servers are told
+	told    int                      // length of changes that they were told last; under serving
 	gone    bool                     // deleted; under API.mu
 }
 
@@ -146,9 +147,10 @@ func (a *API) checkProject(c rest.Call) *rest.Error {
 	return nil
 }
 
-// follow has the name servers brought to the zone's state as it is then, after
-// the lag.
+// follow has the name servers brought to the zone's state as it is now, after a
+// while. What has overtaken it by then counts. a.mu must be held.
 func (a *API) follow(z *zone, after time.Duration) {
+	name, sets, upTo := z.message.DnsName, recordSets(z.sets), len(z.changes)
 	a.work.Go(func() {
 		select {
 		case <-time.After(after):
@@ -158,14 +160,16 @@ func (a *API) follow(z *zone, after time.Duration) {
 		z.serving.Lock()
 		defer z.serving.Unlock()
 		a.mu.Lock()
-		gone, name, sets := z.gone, z.message.DnsName, recordSets(z.sets)
+		gone := z.gone
 		a.mu.Unlock()
-		if gone {
+		if gone || z.told >= upTo {
 			return
 		}
 		if err := a.o.Backend.Serve(a.ctx, name, sets); err != nil {
 			a.o.Log.Error("the name servers do not follow", "zone", name, "error", err.Error())
+			return
 		}
+		z.told = upTo
 	})
 }
 

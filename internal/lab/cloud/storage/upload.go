@@ -80,6 +80,9 @@ type session struct {
 }
 
 func (a *API) upload(c rest.Call) (rest.Answer, error) {
+	if c.Query.Has("upload_id") {
+		return a.resume(c) // Google's own clients send chunks with POST, others with PUT
+	}
 	a.mu.Lock()
 	_, e := a.find(c)
 	a.mu.Unlock()
@@ -217,14 +220,14 @@ func (a *API) resume(c rest.Call) (rest.Answer, error) {
 	}
 	if !asks {
 		if from >= 0 && from != s.media.size {
-			return s.incomplete(), nil // a chunk that does not fit: say what is here
+			return s.incomplete(c), nil // a chunk that does not fit: say what is here
 		}
 		if err := s.media.read(c.Body); err != nil {
 			return rest.Answer{}, err
 		}
 	}
 	if total < 0 || s.media.size < total {
-		return s.incomplete(), nil
+		return s.incomplete(c), nil
 	}
 	a.mu.Lock()
 	delete(a.sessions, id)
@@ -236,13 +239,18 @@ func (a *API) resume(c rest.Call) (rest.Answer, error) {
 	return a.finish(s.call, s.wanted, s.media)
 }
 
-// incomplete is 308 with what has arrived.
-func (s *session) incomplete() rest.Answer {
-	h := http.Header{}
+// incomplete is 308 with what has arrived; to a client that asks for it (as
+// Google's own do, since proxies take 308 for a redirect), 200 that says 308.
+func (s *session) incomplete(c rest.Call) rest.Answer {
+	h, code := http.Header{}, http.StatusPermanentRedirect
+	if c.Header.Get("X-Guploader-No-308") == "yes" {
+		code = http.StatusOK
+		h.Set("X-Http-Status-Code-Override", "308")
+	}
 	if s.media.size > 0 {
 		h.Set("Range", "bytes=0-"+strconv.FormatInt(s.media.size-1, 10))
 	}
-	return rest.Answer{Code: http.StatusPermanentRedirect, Header: h}
+	return rest.Answer{Code: code, Header: h}
 }
 
 // contentRange reads "bytes 0-99/200", "bytes 0-99/*" and "bytes */200" (asks how
