@@ -22,6 +22,9 @@ var servers struct {
 
 func TestMain(m *testing.M) {
 	machine.Main()
+	if order := os.Getenv(loaderVar); order != "" {
+		os.Exit(loaderMain(order))
+	}
 	os.Exit(func() int {
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 		defer cancel()

@@ -80,9 +80,11 @@ func (l *Lab) Close(ctx context.Context) error { return l.launcher.Clean(ctx, tr
 
 // Options of one server.
 type Options struct {
-	Args []string // for the server's command line
-	// Disk, if not 0, is the size in bytes of a file system (in memory) for the server's data; see Server.Resize.
-	Disk int64
+	Args []string // for the server's command line; they win over this package's own
+	// Disk, if not 0, is the size in bytes of a file system (in memory) for the server's data or, with LogDisk, for
+	// MySQL's binary log alone; see Server.Resize.
+	Disk    int64
+	LogDisk bool
 }
 
 // Server is one database server.
@@ -107,7 +109,11 @@ type kind struct {
 	accounts string
 }
 
-const data = "/data/d"
+// data is the data directory; small is what Options.Disk mounts.
+const (
+	data  = "/data/d"
+	small = "/small"
+)
 
 var mariadb = kind{&mariadbLayer,
 	[]string{"mariadb-install-db", "--force", "--user=root", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"},
@@ -157,13 +163,17 @@ func (l *Lab) start(ctx context.Context, name string, k kind, o Options) (*Serve
 		return nil, err
 	}
 	s := &Server{Name: name, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), kind: k, m: m, opts: o, log: filepath.Join(filepath.Dir(m.Console()), "server.log")}
+	cmds := [][]string{{"mkdir", "-p", data, small}}
 	if o.Disk > 0 {
-		if err := m.Run(ctx, machine.Cmd{Argv: []string{"mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", o.Disk), "tmpfs", "/data"}}); err != nil {
+		cmds = append(cmds, []string{"mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", o.Disk), "tmpfs", small})
+	}
+	if o.Disk > 0 && !o.LogDisk {
+		cmds = append(cmds, []string{"rmdir", data}, []string{"mkdir", small + "/d"}, []string{"ln", "-s", small + "/d", data})
+	}
+	for _, argv := range cmds {
+		if err := m.Run(ctx, machine.Cmd{Argv: argv}); err != nil {
 			return nil, err
 		}
-	}
-	if err := m.Run(ctx, machine.Cmd{Argv: []string{"mkdir", "-p", data}}); err != nil {
-		return nil, err
 	}
 	var out tail
 	if err := m.Run(ctx, machine.Cmd{Argv: k.init, Stdout: &out, Stderr: &out}); err != nil {
@@ -202,6 +212,9 @@ func (s *Server) Start(ctx context.Context) error {
 	defer log.Close()
 	argv := append(append([]string{}, s.kind.argv...), "--user=root", "--datadir="+data, "--port="+port, "--bind-address=127.0.0.1",
 		"--socket=/tmp/s.sock", "--pid-file=/tmp/server.pid", "--init-file=/init.sql", "--innodb-buffer-pool-size=128M")
+	if s.opts.LogDisk {
+		argv = append(argv, "--log-bin="+small+"/binlog")
+	}
 	argv = append(argv, s.opts.Args...)
 	// The server lives longer than the caller's context.
 	p, err := s.m.Start(context.WithoutCancel(ctx), machine.Cmd{Argv: argv, Stdout: log, Stderr: log})
@@ -258,9 +271,9 @@ func (s *Server) end(sig syscall.Signal) error {
 	return err
 }
 
-// Resize gives the data's file system another size in bytes. Only with Options.Disk.
+// Resize gives Options.Disk another size in bytes. Only with Options.Disk.
 func (s *Server) Resize(ctx context.Context, bytes int64) error {
-	return s.m.Run(ctx, machine.Cmd{Argv: []string{"mount", "-o", fmt.Sprintf("remount,size=%d", bytes), "/data"}})
+	return s.m.Run(ctx, machine.Cmd{Argv: []string{"mount", "-o", fmt.Sprintf("remount,size=%d", bytes), small}})
 }
 
 // Remove ends the server and removes its machine with all its data.
