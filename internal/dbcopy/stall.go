@@ -59,7 +59,7 @@ func lostNumber(n uint16) bool {
 // for someone to free space... Retry in 60 secs", again every ten minutes (seen with 9.7.4). So whoever waits for a
 // statement for long looks there.
 const (
-	stallAfter = 20 * time.Second
+	stallAfter = 20 * time.Second // a statement of a chunk takes less than one
 	stallLook  = 10 * time.Second
 	stallQuery = "SELECT COUNT(*) FROM performance_schema.error_log WHERE ERROR_CODE = 'MY-000035' AND LOGGED > NOW(6) - INTERVAL 11 MINUTE"
 )
