@@ -169,7 +169,7 @@ func decode(data []byte) (entries []Entry, torn []byte, err error) {
 // last takes what is left at the end for torn, unless an entry ends within it: each was synced before the next was
 // begun, so that no more than one can be torn.
 func last(entries []Entry, tail []byte) ([]Entry, []byte, error) {
-	if at := bytes.Index(tail, []byte(`,"crc":"`)); at >= 0 && len(bytes.TrimSuffix(tail, []byte("\n"))) > at+crcLength {
+	if at := bytes.Index(tail, []byte(`,"crc":"`)); at >= 0 && len(tail) > at+crcLength+1 { // one more: its newline
 		return nil, nil, fmt.Errorf("%w: line %d: it holds more than one entry", ErrDamaged, len(entries)+1)
 	}
 	return entries, tail, nil
