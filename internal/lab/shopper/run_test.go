@@ -173,6 +173,31 @@ func TestShopperKnowsWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+// TestOrderThatNeverLeft: nothing listens, so the shop can't have the order, and that is known.
+func TestOrderThatNeverLeft(t *testing.T) {
+	f, c := shopAt(t)
+	f.server.Close()
+	if err := c.check(); err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := OpenLedger(filepath.Join(c.Dir, LedgerFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shopper{cfg: c, resolver: newResolver(c.Resolver, c.Dial), ledger: l, rec: newRecorder(pages, time.Now())}
+	v, err := s.newVisit(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.order(context.Background(), url.Values{"token": {strings.Repeat("a", 32)}}); err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := ReadLedger(filepath.Join(c.Dir, LedgerFile))
+	if err != nil || len(entries) != 2 || entries[1].Kind != Refused {
+		t.Errorf("the ledger has %+v, %v", entries, err)
+	}
+}
+
 func TestShopperIsRefusedNonsense(t *testing.T) {
 	_, good := shopAt(t)
 	for name, change := range map[string]func(*Config){
