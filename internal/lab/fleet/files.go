@@ -213,6 +213,7 @@ binlog_format            = ROW
 binlog_row_image         = FULL
 binlog_expire_logs_seconds = 864000
 sync_binlog              = 1
+innodb_flush_log_at_trx_commit = 1
 relay_log                = relay
 auto_increment_increment = 2
 auto_increment_offset    = %d
