@@ -65,6 +65,8 @@ type Daemon struct {
 
 	busy sync.Mutex // one change of the lab at a time
 
+	shopper shopping
+
 	mu       sync.Mutex
 	lab      Lab
 	faults   *faults.Faults

@@ -21,9 +21,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/shop"
 )
 
-// formation is part of every checkpoint's key: raise it when forming or the shop's seeder does something else with the same layers,
-// files, schema and size.
-const formation = 2
+// formation is part of every checkpoint's key: raise it when forming does something else with the same layers, files and shop.
+const formation = 3
 
 // keepUnused is for how long a checkpoint that nobody uses is kept when another is made.
 const keepUnused = 24 * time.Hour
@@ -39,11 +38,10 @@ func Key(size shop.Size) (string, error) {
 	}
 	content := struct {
 		Formation int
-		Size      shop.Size
-		Schema    string
+		Shop      string
 		Hosts     []host
-	}{Formation: formation, Size: size, Schema: shop.Schema()}
-	secrets, err := newSecrets()
+	}{Formation: formation, Shop: size.Fingerprint()}
+	secrets, err := NewSecrets()
 	if err != nil {
 		return "", err
 	}

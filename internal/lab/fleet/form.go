@@ -34,7 +34,7 @@ const formLimit = 30 * time.Minute
 func (f *Fleet) form(ctx context.Context, dir string, size shop.Size, report progress.Func) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, formLimit)
 	defer cancel()
-	secrets, err := newSecrets()
+	secrets, err := NewSecrets()
 	if err != nil {
 		return err
 	}
@@ -379,7 +379,15 @@ func (f former) mariadb(ctx context.Context, host, statements string) error {
 	return m.Run(ctx, machine.Cmd{Argv: []string{"mariadb"}, Stdin: strings.NewReader(statements)})
 }
 
-// open connects to a database host with the lab's own account, which may do everything.
+// DB connects to a schema of a database host with the lab's own account, which may do everything.
+func (f *Fleet) DB(host, schema string) (*sql.DB, error) {
+	s, err := f.Secrets()
+	if err != nil {
+		return nil, err
+	}
+	return f.open(s, host, schema)
+}
+
 func (f *Fleet) open(s Secrets, host, schema string) (*sql.DB, error) {
 	h, ok := Lookup(host)
 	if !ok || h.Role != Database {
