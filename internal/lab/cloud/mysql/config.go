@@ -18,7 +18,8 @@ const (
 	socketPath = "/run/mysqld/mysqld.sock"
 )
 
-// serverConf is the server's option file. What a flag can set is not among the
+// serverConf is the server's option file. innodb-flush-method: the disk is a file
+// of this computer, where direct I/O would be paid twice. What a flag can set is not among the
 // fixed lines, so that taking a flag away leads back to the server's default.
 func serverConf(c sqladmin.Config, slot int) string {
 	var b strings.Builder
@@ -38,6 +39,7 @@ server-id = %d
 gtid-mode = ON
 enforce-gtid-consistency = ON
 innodb-flush-log-at-trx-commit = 1
+innodb-flush-method = fsync
 ssl-ca = %s/ca.pem
 ssl-cert = %s/server.pem
 ssl-key = %s/server.key
@@ -45,7 +47,7 @@ tls-version = TLSv1.2,TLSv1.3
 require-secure-transport = %s
 `, dataPath, diskPath, socketPath, 1000+slot, tlsPath, tlsPath, tlsPath, onOff(c.OnlyTLS))
 	if c.BinLog {
-		b.WriteString("log-bin = mysql-bin\nlog-replica-updates = ON\nbinlog-format = ROW\nsync-binlog = 1\n")
+		b.WriteString("log-bin = mysql-bin\nlog-replica-updates = ON\nsync-binlog = 1\n")
 	} else {
 		b.WriteString("disable-log-bin\n")
 	}

@@ -8,9 +8,10 @@ import (
 	"os/exec"
 )
 
-// copyTree copies a directory with owners and modes; to must not exist.
-func copyTree(from, to string) error {
-	return tool(context.Background(), "cp", "-a", "--sparse=always", "--", from, to)
+// copyTree copies a file, or a directory, with owners and modes; to must not
+// exist. What is zero takes no room.
+func copyTree(ctx context.Context, from, to string) error {
+	return tool(ctx, "cp", "-a", "--sparse=always", "--", from, to)
 }
 
 // makeImage makes an ext4 file system of the given size in a file, with the

@@ -95,8 +95,11 @@ func (s *server) boot(ctx context.Context) (err error) {
 func (s *server) machineName() string { return "sql-" + s.name }
 
 func (s *server) makeDisk(ctx context.Context) error {
-	// The template's root becomes the file system's: data and tmp.
-	return makeImage(ctx, s.image, s.size, s.engine.template)
+	image, err := ensureImage(ctx, s.engine.env, s.engine.template, s.size)
+	if err != nil {
+		return err
+	}
+	return copyTree(ctx, image, s.image)
 }
 
 // mountDisk mounts the data disk in the machine. Writes are not flushed through

@@ -21,8 +21,8 @@ import (
 const bootstrapScript = `set -eu
 mkdir -p /build/data /build/tmp /run/mysqld
 chown mysql:mysql /build/data /build/tmp /run/mysqld
-mysqld --no-defaults --user=mysql --initialize-insecure --datadir=/build/data --innodb-redo-log-capacity=32M
-mysqld --no-defaults --user=mysql --datadir=/build/data --innodb-redo-log-capacity=32M --skip-networking --mysqlx=0 \
+mysqld --no-defaults --user=mysql --initialize-insecure --datadir=/build/data
+mysqld --no-defaults --user=mysql --datadir=/build/data --skip-networking --mysqlx=0 \
 	--skip-log-bin --partial-revokes=ON --performance-schema=OFF --socket=/run/mysqld/mysqld.sock &
 server=$!
 n=0
@@ -70,6 +70,34 @@ func ensureTemplate(ctx context.Context, env Env) (string, error) {
 	return dir, nil
 }
 
+// ensureImage finds an ext4 file system of a size, with the initialised data
+// directory in it, in the cache or makes it (1 s; a copy of it takes 0.1 s). The
+// file is sparse.
+func ensureImage(ctx context.Context, env Env, template string, size int64) (string, error) {
+	image := fmt.Sprintf("%s-%dM.ext4", template, size>>20)
+	if _, err := os.Stat(image); err == nil {
+		return image, nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	unlock, err := rootfs.Lock(ctx, filepath.Join(env.Cache, "lock"), env.Report, "mysql data disk: another lab makes it")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(image); err == nil {
+		return image, nil
+	}
+	building := image + ".building"
+	if err := os.RemoveAll(building); err != nil {
+		return "", err
+	}
+	if err := makeImage(ctx, building, size, template); err != nil {
+		return "", errors.Join(err, os.RemoveAll(building))
+	}
+	return image, rootfs.Publish(building, image)
+}
+
 func makeTemplate(ctx context.Context, env Env, dir string) (err error) {
 	m, err := env.Launcher.Start(ctx, machine.Spec{
 		Name: fmt.Sprintf("mysql-template-%d", os.Getpid()), Lower: env.Lower, Argv: machine.Idle(), Volumes: []machine.Volume{{Path: "/build"}},
@@ -91,7 +119,7 @@ func makeTemplate(ctx context.Context, env Env, dir string) (err error) {
 		return err
 	}
 	// The launcher's directory may be on another file system than the cache.
-	if err := copyTree(m.VolumeDirs()[0], building); err != nil {
+	if err := copyTree(ctx, m.VolumeDirs()[0], building); err != nil {
 		return errors.Join(err, os.RemoveAll(building))
 	}
 	return rootfs.Publish(building, dir)
