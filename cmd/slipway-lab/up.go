@@ -124,9 +124,6 @@ func serveCommand() *cobra.Command {
 	}
 }
 
-// parts are what the lab consists of besides the hosts.
-func parts() []daemon.Part { return nil }
-
 func downCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",

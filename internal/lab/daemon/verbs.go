@@ -125,6 +125,20 @@ func (d *Daemon) status() (verb.Lab, error) {
 		out.Machines = append(out.Machines, part.Machines()...)
 		out.Endpoints = append(out.Endpoints, part.Endpoints()...)
 	}
+	known := []string{"network"} // holds the lab's network, and is nothing that anybody would break
+	for _, h := range append(out.Hosts, out.Machines...) {
+		known = append(known, h.Name)
+	}
+	for _, m := range d.lab.Launcher.Machines() {
+		if !slices.Contains(known, m.Name()) {
+			out.Machines = append(out.Machines, verb.Host{Name: m.Name(), State: verb.Running, Pid: m.Pid()})
+		}
+	}
+	for i, m := range out.Machines {
+		if slices.Contains(frozen, m.Name) {
+			out.Machines[i].State = verb.Frozen
+		}
+	}
 	slices.SortFunc(out.Machines, func(a, b verb.Host) int { return strings.Compare(a.Name, b.Name) })
 	if d.lab.Network != nil {
 		var err error

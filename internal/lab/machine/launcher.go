@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -169,6 +171,13 @@ func (l *Launcher) Machine(name string) *Machine {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.machines[name]
+}
+
+// Machines are all running machines, by name.
+func (l *Launcher) Machines() []*Machine {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.machines), func(a, b *Machine) int { return strings.Compare(a.spec.Name, b.spec.Name) })
 }
 
 func (l *Launcher) forget(m *Machine) {
