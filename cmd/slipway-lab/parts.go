@@ -82,10 +82,23 @@ func (p *clusterPart) backend() (container.Backend, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.clusters == nil {
-		return nil, errors.New("the clusters are not prepared")
+		return noClusters{}, nil
 	}
 	return part.Clusters{Kubernetes: p.clusters, CA: p.ca}, nil
 }
+
+// noClusters is what there is in a lab that was brought up without.
+type noClusters struct{}
+
+var errNoClusters = errors.New("this lab was brought up with --without clusters")
+
+func (noClusters) Versions() []string { return nil }
+
+func (noClusters) Start(context.Context, container.Spec, func(container.Stage)) (container.Endpoint, error) {
+	return container.Endpoint{}, errNoClusters
+}
+
+func (noClusters) Stop(context.Context, string) error { return errNoClusters }
 
 func (p *clusterPart) Machines() []verb.Host { return nil }
 

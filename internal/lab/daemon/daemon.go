@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -176,9 +177,17 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
+	parts := slices.Clone(d.parts)
+	for _, name := range req.Without {
+		i := slices.IndexFunc(parts, func(p Part) bool { return p.Name() == name })
+		if i < 0 {
+			return fmt.Errorf("the lab has no part %q: it has %s", name, d.partNames())
+		}
+		parts = slices.Delete(parts, i, i+1)
+	}
 	size := withDefaults(req)
 	group, gctx := errgroup.WithContext(ctx)
-	for _, part := range d.parts {
+	for _, part := range parts {
 		preparer, ok := part.(Preparer)
 		if !ok || slices.Contains(d.prepared, part) {
 			continue
@@ -193,7 +202,7 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	}
 	group.Go(func() error {
 		var layers []rootfs.Layer
-		for _, part := range d.parts {
+		for _, part := range parts {
 			layers = append(layers, part.Layers()...)
 		}
 		if err := d.lab.Store.EnsureAll(gctx, append(layers, fleet.Layers()...)...); err != nil {
@@ -212,7 +221,7 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	if d.lab.Authority, err = secrets.Authority(); err != nil {
 		return err
 	}
-	for _, part := range d.parts {
+	for _, part := range parts {
 		if !slices.Contains(d.started, part) {
 			d.mu.Lock()
 			d.started = append(d.started, part)
@@ -226,6 +235,14 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	defer d.mu.Unlock()
 	d.up, d.size = true, size
 	return nil
+}
+
+func (d *Daemon) partNames() string {
+	var names []string
+	for _, p := range d.parts {
+		names = append(names, p.Name())
+	}
+	return strings.Join(names, ", ")
 }
 
 // connect makes the network, once.

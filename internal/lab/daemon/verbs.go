@@ -70,7 +70,7 @@ func (d *Daemon) config(ctx context.Context, dir string) error {
 	if err := rehearsal.Write(dir, rehearsal.Source{Secrets: secrets, Files: d.size.Files, Image: image}); err != nil {
 		return err
 	}
-	for _, part := range d.parts {
+	for _, part := range d.started {
 		if err := part.Config(ctx, dir); err != nil {
 			return fmt.Errorf("%s: %w", part.Name(), err)
 		}

@@ -37,6 +37,8 @@ type UpRequest struct {
 	Files      int  `json:"files"`
 	Fresh      bool `json:"fresh"`
 	Checkpoint bool `json:"checkpoint"` // start from what Checkpoint kept
+
+	Without []string `json:"without"` // parts that are left out, by name
 }
 
 // Machine names a machine: a host, or one of the cloud's.
