@@ -1,0 +1,2 @@
+<?php use Shop\View; ?>
+<p class="message"><?= View::text($message) ?></p>
