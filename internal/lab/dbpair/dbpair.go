@@ -176,7 +176,11 @@ func (l *Lab) start(ctx context.Context, name string, k kind, o Options) (*Serve
 		}
 	}
 	var out tail
-	if err := m.Run(ctx, machine.Cmd{Argv: k.init, Stdout: &out, Stderr: &out}); err != nil {
+	init := k.init
+	if k.layer == &mysqlLayer { // sizes count from the first start
+		init = append(append([]string{}, init...), o.Args...)
+	}
+	if err := m.Run(ctx, machine.Cmd{Argv: init, Stdout: &out, Stderr: &out}); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out.b)
 	}
 	return s, s.Start(ctx)
