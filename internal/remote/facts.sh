@@ -34,13 +34,15 @@ packages() { dpkg-query -W -f '${db:Status-Abbrev}\t${binary:Package}\t${Version
 # df asks every file system and can hang on one whose server is gone, which mountinfo can't.
 sizes() { timeout -k 1 5 df -P -B1 -T; }
 
-# Each line: the service's name, a tab, and the first line with a digit of what the program says of its version.
+# Each line: the service's name, a tab, and the first line with a digit of what the program says of its version: on stdout,
+# and on stderr where that is empty (varnishd, keepalived). php-fpm without -n would make opcache's lock file.
 versions() {
 	say() {
 		service=$1
 		shift
 		have "$1" || return 0
-		said=$(timeout -k 1 5 "$@" 2>&1)
+		said=$(timeout -k 1 5 "$@" 2>/dev/null)
+		[ -n "$said" ] || said=$(timeout -k 1 5 "$@" 2>&1)
 		printf '%s\t%s\n' "$service" "$(printf '%s\n' "$said" | grep -m 1 '[0-9]')"
 	}
 	say haproxy haproxy -v
@@ -51,7 +53,7 @@ versions() {
 	if have mariadbd; then say mariadb mariadbd --version; else say mariadb mysqld --version; fi
 	say gluster gluster --version
 	for fpm in /usr/sbin/php-fpm*; do
-		[ -x "$fpm" ] && say php "$fpm" -v
+		[ -x "$fpm" ] && say php "$fpm" -n -v
 	done
 	for dir in /usr/lib/rabbitmq/lib/rabbitmq_server-*; do
 		[ -d "$dir" ] && printf 'rabbitmq\t%s\n' "${dir##*-}"

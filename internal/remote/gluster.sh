@@ -24,9 +24,8 @@ main() {
 	export LC_ALL PATH
 	section info gluster volume info "$1" --xml
 	section status gluster volume status "$1" --xml
-	section heal gluster volume heal "$1" info --xml
-	section split gluster volume heal "$1" info split-brain --xml
-	section peers gluster pool list --xml
+	section heal gluster volume heal "$1" info summary --xml
+	section peers gluster pool list
 	section end true
 }
 

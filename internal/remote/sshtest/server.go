@@ -12,7 +12,6 @@ import (
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -351,6 +350,8 @@ func (s *Server) forward(nc ssh.NewChannel) {
 		_, _ = io.Copy(c, ch)
 		if tc, ok := c.(*net.TCPConn); ok {
 			_ = tc.CloseWrite()
+		} else {
+			_ = c.Close()
 		}
 	})
 	_, _ = io.Copy(ch, c)
@@ -407,7 +408,7 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal(fmt.Sprintf("%s: not within 5 s", what))
+			t.Fatalf("%s: not within 5 s", what)
 		}
 	}
 }
