@@ -62,7 +62,7 @@ func (s *surveyor) found(sev Severity, object, fix, f string, a ...any) {
 // survey looks at the server and the schemas and refuses nothing by itself.
 func survey(ctx context.Context, q queryer, schemas []string) (Survey, error) {
 	s := &surveyor{q: q}
-	s.out.Catalog.Checksum = checksumName
+	s.out.Catalog.Checksum = ChecksumName
 	if len(schemas) == 0 {
 		return s.out, errors.New("no schema was named to copy")
 	}
