@@ -1,0 +1,258 @@
+//go:build lab
+
+package dbcopy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	osexec "os/exec"
+	"testing"
+	"time"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/secret"
+	"github.com/slipway-dev/slipway/internal/snapshot"
+)
+
+// loaderVar makes the test program a loader that can be killed: its value is a loaderOrder.
+const loaderVar = "SLIPWAY_TEST_LOADER"
+
+type loaderOrder struct {
+	Addr, Store string
+	Fence       uint64
+	Defer       int64
+	Drop        bool
+}
+
+func loaderMain(order string) int {
+	var o loaderOrder
+	err := json.Unmarshal([]byte(order), &o)
+	if err == nil {
+		err = o.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return 1
+	}
+	return 0
+}
+
+func (o loaderOrder) run() error {
+	store, err := snapshot.At(o.Store)
+	if err != nil {
+		return err
+	}
+	art, err := store.Open(testRun, snapshot.MariaDB)
+	if err != nil {
+		return err
+	}
+	target := NewTarget(Endpoint{Name: "mysql", Addr: o.Addr, User: dbpair.Loader, Password: secret.New(dbpair.Password)})
+	own := Owner{string(testRun), o.Fence}
+	if o.Drop {
+		return target.Drop(context.Background(), own)
+	}
+	_, err = target.Load(context.Background(), art, own, LoadOptions{DeferBytes: o.Defer})
+	return err
+}
+
+// loader starts the test program as a loader.
+func loader(t testing.TB, o loaderOrder) (*osexec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	order, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	c := osexec.Command(self)
+	c.Env = append(os.Environ(), loaderVar+"="+string(order))
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c, &out
+}
+
+// killSchema has tables of several chunks, one without a key, foreign keys and views, so that every phase takes a while.
+func killSchema(t testing.TB) (*snapshot.Artifact, string) {
+	t.Helper()
+	maria, _ := schemas(t, "kill")
+	exec(t, maria,
+		"CREATE TABLE p (id INT AUTO_INCREMENT PRIMARY KEY, s VARCHAR(100), x INT, KEY x (x), KEY s (s), UNIQUE KEY sx (s, x))",
+		"CREATE TABLE c (id INT AUTO_INCREMENT PRIMARY KEY, p INT NOT NULL, t TEXT, FULLTEXT KEY ft (t), KEY p (p), CONSTRAINT fk FOREIGN KEY (p) REFERENCES p (id))",
+		"CREATE TABLE heap (x INT, s VARCHAR(100))",
+		"CREATE VIEW v1 AS SELECT c.id, p.s FROM c JOIN p ON c.p = p.id", "CREATE VIEW v0 AS SELECT * FROM v1",
+		"INSERT INTO p (s, x) SELECT CONCAT(REPEAT('x', seq % 90), seq), seq FROM seq_1_to_8000",
+		"INSERT INTO c (p, t) SELECT seq, CONCAT('word', seq, ' some text') FROM seq_1_to_8000",
+		"INSERT INTO heap SELECT seq % 100, REPEAT('y', 50) FROM seq_1_to_4000")
+	store, err := snapshot.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testSource().Take(t.Context(), store, testRun, Options{Schemas: []string{"kill"}, ChunkBytes: 20_000}); err != nil {
+		t.Fatal(err)
+	}
+	art, err := store.Open(testRun, snapshot.MariaDB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return art, store.Dir()
+}
+
+// moved fails the test unless every row is at the target once, by Verify and by the oracle.
+func moved(t testing.TB, art *snapshot.Artifact, target *dbpair.Server, schema string) {
+	t.Helper()
+	if _, err := NewTarget(endpoint(target, dbpair.Loader)).Verify(t.Context(), art, VerifyOptions{}); err != nil {
+		t.Error(err)
+	}
+	maria, my := admin(t, servers.maria, schema), admin(t, target, schema)
+	tables, err := collect(t.Context(), maria, scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", schema)
+	if err != nil || len(tables) == 0 {
+		t.Fatal(tables, err)
+	}
+	for _, table := range tables {
+		equalByOracle(t, maria, my, table, columnsOf(t, maria, schema, table))
+	}
+	for _, s := range []string{"STATISTICS WHERE TABLE_SCHEMA = ?", "TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'FOREIGN KEY' AND TABLE_SCHEMA = ?", "VIEWS WHERE TABLE_SCHEMA = ?"} {
+		var a, b int
+		if err := maria.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&a); err != nil {
+			t.Fatal(err)
+		}
+		if err := my.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&b); err != nil {
+			t.Fatal(err)
+		}
+		if a != b {
+			t.Errorf("%s: %d at the source, %d at the target", s, a, b)
+		}
+	}
+}
+
+// TestKillLoader kills the loading program with SIGKILL at random instants and starts it again, until it gets through.
+// At the end each row is there exactly once, and so are keys, foreign keys and views.
+func TestKillLoader(t *testing.T) {
+	art, dir := killSchema(t)
+	began := time.Now()
+	c, out := loader(t, loaderOrder{servers.mysql.Addr, dir, 1, 1, false})
+	if err := c.Wait(); err != nil {
+		t.Fatal(err, out)
+	}
+	whole := time.Since(began)
+	moved(t, art, servers.mysql, "kill")
+	if err := testTarget().Drop(t.Context(), testOwner); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	kills, loads, fence := 0, 0, uint64(1)
+	phases := map[Phase]int{}
+	for kills < 30 || len(phases) < 4 && kills < 120 {
+		loads++
+		for attempt := 1; ; attempt++ {
+			fence++
+			c, out := loader(t, loaderOrder{servers.mysql.Addr, dir, fence, 1, false})
+			// Each attempt goes on from where the last was, so later instants are as likely to be hit as early ones.
+			timer := time.AfterFunc(time.Duration(r.Int64N(int64(whole*2/3))), func() { c.Process.Kill() })
+			err := c.Wait()
+			timer.Stop()
+			if err == nil {
+				break
+			}
+			if c.ProcessState.ExitCode() != -1 {
+				t.Fatalf("attempt %d ended by itself: %v\n%s", attempt, err, out)
+			}
+			kills++
+			s, err := testTarget().Look(t.Context(), []string{"kill"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			phases[s.Phase]++
+		}
+		moved(t, art, servers.mysql, "kill")
+		// The drop is killed too.
+		for {
+			fence++
+			c, out := loader(t, loaderOrder{servers.mysql.Addr, dir, fence, 1, true})
+			timer := time.AfterFunc(time.Duration(r.Int64N(int64(whole/4))), func() { c.Process.Kill() })
+			err := c.Wait()
+			timer.Stop()
+			if err == nil {
+				break
+			}
+			if c.ProcessState.ExitCode() != -1 {
+				t.Fatalf("the drop ended by itself: %v\n%s", err, out)
+			}
+			kills++
+		}
+		left, err := collect(t.Context(), admin(t, servers.mysql, ""), scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('kill', '_slipway')")
+		if err != nil || len(left) > 0 {
+			t.Fatalf("left after the drop: %q, %v", left, err)
+		}
+	}
+	t.Logf("killed %d times in %d loads, a whole one taking %s; phases after a kill: %v", kills, loads, whole.Round(time.Millisecond), phases)
+	for _, p := range []Phase{PhaseCompile, PhaseRows, PhaseKeys, PhaseViews} {
+		if phases[p] == 0 {
+			t.Errorf("no kill hit phase %s", p)
+		}
+	}
+}
+
+// TestKillServer kills the target's server at random instants under a load.
+func TestKillServer(t *testing.T) {
+	art, _ := killSchema(t)
+	ctx := deadline(t, 8*time.Minute)
+	victim, err := servers.lab.MySQL(ctx, "victim", dbpair.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := victim.Remove(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := admin(t, victim, "").ExecContext(ctx, "CREATE DATABASE `kill`"); err != nil {
+		t.Fatal(err)
+	}
+	target := NewTarget(endpoint(victim, dbpair.Loader))
+	r := rand.New(rand.NewPCG(9, 9))
+	kills, resumes := 0, 0
+	for fence := uint64(1); ; fence++ {
+		done := make(chan error, 1)
+		go func() {
+			_, err := target.Load(ctx, art, Owner{string(testRun), fence}, LoadOptions{DeferBytes: 1})
+			done <- err
+		}()
+		if kills < 6 {
+			time.Sleep(time.Duration(r.IntN(2500)) * time.Millisecond)
+			if err := victim.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			kills++
+			if err := victim.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := <-done
+		if err == nil && kills >= 6 {
+			break
+		}
+		if err == nil { // it got through: begin anew
+			if err := target.Drop(ctx, Owner{string(testRun), fence}); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrLost) {
+			t.Fatalf("not called a lost connection: %v", err)
+		}
+		resumes++
+	}
+	t.Logf("server killed %d times, resumed %d times", kills, resumes)
+	moved(t, art, victim, "kill")
+}

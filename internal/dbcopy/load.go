@@ -1,0 +1,431 @@
+package dbcopy
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/snapshot"
+)
+
+// LoadOptions are how a target is loaded.
+type LoadOptions struct {
+	Workers int // connections that send rows at once; 0: 4
+	// DeferBytes is from how many bytes of values on a table gets its keys after its rows; 0: 64 MiB.
+	DeferBytes int64
+	Progress   func(Progress)          // may be nil; called often, by several goroutines
+	Moved      func(rows, bytes int64) // may be nil; called for each chunk that is in for good, by several goroutines
+}
+
+// defaultWorkers: one connection waits for its commit while others send. defaultDefer: building keys row by row costs
+// once they no longer fit the server's memory; below, two more definitions of a table cost more.
+const (
+	defaultWorkers = 4
+	defaultDefer   = 64 << 20
+)
+
+// Loaded is what is in a target after a load: from this attempt and those before it.
+type Loaded struct {
+	Server   string // @@server_uuid
+	ID       snapshot.ID
+	Digest   string // of the snapshot
+	Tables   int64
+	Views    int64
+	Rows     int64
+	Bytes    int64
+	Rewrites []string // what was changed in definitions
+}
+
+// oldest is the oldest MySQL that is loaded: 8.0.21 has atomic CREATE TABLE ... SELECT and enforces CHECK.
+const oldest = 80021
+
+// Load puts an artifact into the target, each chunk exactly once, and goes on where an earlier attempt of the same run
+// with the same artifact stopped. The schemas must be there. A target that has anything else in them is refused
+// (*RefusedError), and so is an artifact whose definitions the target's own compiler doesn't take: that is tried on
+// the empty target before a row moves, and leaves it empty.
+//
+// *TargetFullError when its disk is full: nothing is lost, and a resume goes on. ErrOtherRun, ErrFenced.
+func (t *Target) Load(ctx context.Context, art *snapshot.Artifact, own Owner, o LoadOptions) (Loaded, error) {
+	cat, err := OpenCatalog(art)
+	if err != nil {
+		return Loaded{}, err
+	}
+	l := &load{ep: t.ep, art: art, cat: &cat, own: own, o: o}
+	l.o.Workers, l.o.DeferBytes = cmp.Or(o.Workers, defaultWorkers), cmp.Or(o.DeferBytes, defaultDefer)
+	defer l.close()
+	out, err := l.run(ctx)
+	if err != nil {
+		return Loaded{}, t.ep.explain(err)
+	}
+	return out, nil
+}
+
+type load struct {
+	ep    Endpoint
+	art   *snapshot.Artifact
+	cat   *Catalog
+	own   Owner
+	o     LoadOptions
+	defs  definitions
+	found []Finding
+	db    *sql.DB // for definitions
+	rows  *sql.DB // for rows
+	meter meter
+	watch stallWatch
+	most  int64 // max_allowed_packet
+}
+
+func (l *load) close() {
+	for _, db := range []*sql.DB{l.db, l.rows} {
+		if db != nil {
+			db.Close()
+		}
+	}
+}
+
+// schemas are the names of all schemas in the artifact.
+func (c *Catalog) schemas() (out []string) {
+	for _, s := range c.Schemas {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+func (l *load) run(ctx context.Context) (Loaded, error) {
+	var err error
+	// foreign_key_checks=0: tables are made and filled in any order. The rows are the source's, which kept its keys, and
+	// are verified to be; MySQL would otherwise read each table once more.
+	if l.db, err = l.ep.open(textSession().with(session{"foreign_key_checks": "0"}), 2); err != nil {
+		return Loaded{}, err
+	}
+	if l.rows, err = l.ep.open(loadSession(strictMode), l.o.Workers); err != nil {
+		return Loaded{}, err
+	}
+	state, err := look(ctx, l.db, l.cat.schemas())
+	if err != nil {
+		return Loaded{}, fmt.Errorf("look at the target: %w", err)
+	}
+	if err := l.check(ctx, &state); err != nil {
+		return Loaded{}, err
+	}
+	var rows, bytes int64
+	for _, d := range l.defs.tables {
+		rows, bytes = rows+d.table.Rows, bytes+d.table.Bytes
+	}
+	l.meter.init(rows, bytes, l.o.Progress)
+	ctx, stop := l.watch.start(ctx, l)
+	defer stop()
+	if err := l.phases(ctx, &state); err != nil {
+		return Loaded{}, l.watch.reason(err)
+	}
+	out := Loaded{Server: state.Server, ID: l.art.Manifest.ID, Digest: l.art.Digest, Tables: int64(len(l.defs.tables)), Views: int64(len(l.defs.views)), Rows: rows, Bytes: bytes}
+	for _, f := range l.found {
+		if f.Severity == Rewrite {
+			out.Rewrites = append(out.Rewrites, f.Object+": "+f.What)
+		}
+	}
+	return out, nil
+}
+
+// check refuses all that can be seen to be wrong beforehand, all at once.
+func (l *load) check(ctx context.Context, s *State) error {
+	if s.Run != "" {
+		if err := fenced(l.own, s.Run, s.Fence); err != nil {
+			return err
+		}
+		if s.Digest != l.art.Digest {
+			return fmt.Errorf("%w: this run began to load snapshot %s with digest %.12s, and now has %s with %.12s", ErrOtherRun, s.ID, s.Digest, l.art.Manifest.ID, l.art.Digest)
+		}
+	}
+	collations, err := collect(ctx, l.db, scanString, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
+	if err != nil {
+		return fmt.Errorf("ask for collations: %w", err)
+	}
+	l.defs, l.found = define(l.cat, func(c string) bool { return slices.Contains(collations, c) })
+	refuse := func(object, fix, f string, a ...any) {
+		l.found = append(l.found, Finding{Refuse, object, fmt.Sprintf(f, a...), fix})
+	}
+	if strings.Contains(s.Version, "MariaDB") || version(s.Version) < oldest {
+		refuse("server", "", "it is version %s: this program loads MySQL 8.0.21 and later", s.Version)
+	}
+	for _, m := range s.Missing {
+		refuse("schema "+m, "CREATE DATABASE "+ddl.Quote(m), "the target has no such schema")
+	}
+	for _, f := range s.Foreign {
+		refuse(f, "", "the target isn't empty: no load of Slipway made this")
+	}
+	var lower int
+	if err := l.db.QueryRowContext(ctx, "SELECT @@max_allowed_packet, @@lower_case_table_names").Scan(&l.most, &lower); err != nil {
+		return fmt.Errorf("ask for limits: %w", err)
+	}
+	for _, d := range l.defs.tables {
+		// A byte takes two at most in a literal; the statement around a single row is short.
+		if need := 2*d.table.MaxRow + 64<<10; need > l.most {
+			refuse(d.String(), fmt.Sprintf("set the flag max_allowed_packet to at least %d", need), "its largest row has %d bytes, and the target takes statements of at most %d", d.table.MaxRow, l.most)
+		}
+		if src := l.cat.Server.LowerCaseNames; (src == 0) != (lower == 0) && d.table.Name != strings.ToLower(d.table.Name) {
+			refuse(d.String(), "", "names are told apart by capitals on one side only (lower_case_table_names is %d at the source, %d at the target)", src, lower)
+		}
+	}
+	return refused(l.found)
+}
+
+// phases goes on from the phase that the target has.
+func (l *load) phases(ctx context.Context, s *State) error {
+	// Definitions go over one connection: its session has the variables that advance and the views set.
+	c, err := l.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	at := s.Phase
+	if s.Run == "" {
+		var objects []object
+		for _, d := range l.defs.tables {
+			objects = append(objects, object{d.schema, d.table.Name, false})
+		}
+		for _, v := range l.defs.views {
+			objects = append(objects, object{v.schema, v.view.Name, true})
+		}
+		if err := mark(ctx, c, l.own, string(l.art.Manifest.ID), l.art.Digest, objects); err != nil {
+			return err
+		}
+		at, s.objects = PhaseCompile, objects
+	}
+	waiting := func(what string) { l.meter.report(what) }
+	for _, p := range []struct {
+		phase, next Phase
+		do          func(context.Context, *sql.Conn) error
+	}{
+		{PhaseCompile, PhaseRows, func(ctx context.Context, c *sql.Conn) error { return l.compile(ctx, c, s.objects) }},
+		{PhaseRows, PhaseKeys, l.moveRows},
+		{PhaseKeys, PhaseViews, l.keys},
+		{PhaseViews, PhaseLoaded, l.views},
+	} {
+		if p.phase != at {
+			continue
+		}
+		if err := advance(ctx, c, l.own, at, waiting); err != nil {
+			return err
+		}
+		if err := p.do(ctx, c); err != nil {
+			return err
+		}
+		if err := advance(ctx, c, l.own, p.next, waiting); err != nil {
+			return err
+		}
+		at = p.next
+	}
+	if at != PhaseLoaded {
+		return fmt.Errorf("the target says that its load is in phase %q, which this program doesn't know", at)
+	}
+	return nil
+}
+
+// compile makes every definition on the empty target, whole. What doesn't compile is refused, all of it at once, and the
+// target is as it was before. If all tables are small they stay as they are; else all are made again, the large ones
+// without their keys.
+func (l *load) compile(ctx context.Context, c *sql.Conn, objects []object) error {
+	if err := dropObjects(ctx, c, objects); err != nil { // of an attempt that was killed here: no row has moved yet
+		return err
+	}
+	bad, err := l.compileAll(ctx, c)
+	if err != nil {
+		return err
+	}
+	large := func(d *definition) bool { return d.table.Bytes >= l.o.DeferBytes && len(d.Keys) > 0 }
+	if bad == nil && !slices.ContainsFunc(l.defs.tables, func(d definition) bool { return large(&d) }) {
+		return nil
+	}
+	if err := dropObjects(ctx, c, objects); err != nil {
+		return err
+	}
+	if bad != nil {
+		if _, err := c.ExecContext(ctx, "DROP DATABASE "+ddl.Quote(ownSchema)); err != nil {
+			return errors.Join(&RefusedError{bad}, err)
+		}
+		return &RefusedError{bad}
+	}
+	for i := range l.defs.tables {
+		d := &l.defs.tables[i]
+		l.meter.report("making " + d.String())
+		err := use(ctx, c, d.schema)
+		if err == nil {
+			_, err = l.watch.exec(ctx, c, d.Create(!large(d), false))
+		}
+		if err != nil {
+			return fmt.Errorf("make %s: %w", d, cmp.Or(l.full(err), err))
+		}
+	}
+	return nil
+}
+
+func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err error) {
+	refuse := func(object, stmt string, err error) {
+		bad = append(bad, Finding{Refuse, object, fmt.Sprintf("the target doesn't take its definition: %v\n    %s", err, strings.ReplaceAll(stmt, "\n", "\n    ")), ""})
+	}
+	for i := range l.defs.tables {
+		d := &l.defs.tables[i]
+		l.meter.report("compiling " + d.String())
+		if err := use(ctx, c, d.schema); err != nil {
+			return nil, err
+		}
+		_, err := l.watch.exec(ctx, c, d.Create(true, true))
+		switch n := number(err); {
+		case err == nil:
+		case n == 0 || lostNumber(n) || l.full(err) != nil:
+			return nil, cmp.Or(l.full(err), err)
+		default:
+			refuse(d.String(), d.Create(true, true), err)
+		}
+	}
+	if bad != nil {
+		return bad, nil // a view's error may come from a table's
+	}
+	views, err := l.createViews(ctx, c)
+	for _, f := range views {
+		refuse(f.v.String(), f.v.create, f.err)
+	}
+	return bad, err
+}
+
+func use(ctx context.Context, c *sql.Conn, schema string) error {
+	if _, err := c.ExecContext(ctx, "USE "+ddl.Quote(schema)); err != nil {
+		return err
+	}
+	_, err := c.ExecContext(ctx, "SET NAMES utf8mb4") // a view may have set another
+	return err
+}
+
+// alters are the statements that add a table's clauses, except those that it has.
+func alters(d *definition, clauses []ddl.Clause, has []string) (out []string) {
+	head := "ALTER TABLE " + qualified(d.schema, d.table.Name) + " "
+	var together []string
+	for _, c := range clauses {
+		switch {
+		case slices.ContainsFunc(has, func(h string) bool { return strings.EqualFold(h, c.Name) }):
+		case c.Alone:
+			out = append(out, head+"ADD "+c.SQL)
+		default:
+			together = append(together, "ADD "+c.SQL)
+		}
+	}
+	if together != nil {
+		out = append([]string{head + strings.Join(together, ", ")}, out...)
+	}
+	return out
+}
+
+// keys adds the keys and then the foreign keys that the tables don't have yet. Each statement is atomic in the server,
+// so what is there is whole.
+func (l *load) keys(ctx context.Context, c *sql.Conn) error {
+	for _, kind := range []struct {
+		what    string
+		clauses func(*definition) []ddl.Clause
+		query   string
+	}{
+		{"keys", func(d *definition) []ddl.Clause { return d.Keys }, "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'"},
+		{"foreign keys", func(d *definition) []ddl.Clause { return d.ForeignKeys }, "SELECT CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'FOREIGN KEY' AND TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'"},
+	} {
+		for i := range l.defs.tables {
+			d := &l.defs.tables[i]
+			has := func() ([]string, error) {
+				return collect(ctx, c, scanString, fmt.Sprintf(kind.query, escape(d.schema), escape(d.table.Name)))
+			}
+			if err := l.addKeys(ctx, c, d, kind.what, kind.clauses(d), has); err != nil {
+				return fmt.Errorf("add %s to %s: %w", kind.what, d, err)
+			}
+		}
+	}
+	return nil
+}
+
+// addKeys adds what is missing. An ALTER that an earlier attempt was killed in may still go on in the server: ours
+// waits for it and then finds that its name is taken.
+func (l *load) addKeys(ctx context.Context, c *sql.Conn, d *definition, what string, clauses []ddl.Clause, has func() ([]string, error)) error {
+	const duplicateKey, duplicateForeignKey = 1061, 1826
+	if len(clauses) == 0 {
+		return nil
+	}
+	for try := 1; ; try++ {
+		there, err := has()
+		if err == nil {
+			err = use(ctx, c, d.schema)
+		}
+		if err != nil {
+			return err
+		}
+		todo := alters(d, clauses, there)
+		if len(todo) == 0 {
+			return nil
+		}
+		l.meter.report("adding " + what + " to " + d.String())
+		if _, err := l.watch.exec(ctx, c, todo[0]); err != nil {
+			if n := number(err); (n == duplicateKey || n == duplicateForeignKey) && try <= len(clauses)+1 {
+				continue
+			}
+			return cmp.Or(l.full(err), err)
+		}
+	}
+}
+
+type failedView struct {
+	v   viewDefinition
+	err error
+}
+
+// views makes the views.
+func (l *load) views(ctx context.Context, c *sql.Conn) error {
+	failed, err := l.createViews(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, f := range failed { // they compiled before: somebody changed something since
+		return fmt.Errorf("make %s: %w", f.v.String(), f.err)
+	}
+	return nil
+}
+
+// createViews goes round until all views are made or a round makes none: one may read from another.
+func (l *load) createViews(ctx context.Context, c *sql.Conn) ([]failedView, error) {
+	todo := slices.Clone(l.defs.views)
+	for len(todo) > 0 {
+		var failed []failedView
+		for _, v := range todo {
+			l.meter.report("making " + v.String())
+			err := l.createView(ctx, c, v)
+			if err != nil && (number(err) == 0 || l.full(err) != nil) {
+				return nil, cmp.Or(l.full(err), err)
+			}
+			if err != nil {
+				failed = append(failed, failedView{v, err})
+			}
+		}
+		if len(failed) == len(todo) {
+			return failed, nil
+		}
+		todo = todo[:0]
+		for _, f := range failed {
+			todo = append(todo, f.v)
+		}
+	}
+	return nil, nil
+}
+
+func (l *load) createView(ctx context.Context, c *sql.Conn, v viewDefinition) error {
+	if err := use(ctx, c, v.schema); err != nil {
+		return err
+	}
+	if v.collation != "" { // the collation that its literals had
+		if _, err := c.ExecContext(ctx, "SET collation_connection = '"+escape(v.collation)+"'"); err != nil {
+			return err
+		}
+	}
+	_, err := l.watch.exec(ctx, c, strings.Replace(v.create, "CREATE ", "CREATE OR REPLACE ", 1))
+	return err
+}

@@ -1,0 +1,80 @@
+//go:build lab
+
+package dbcopy
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+)
+
+var (
+	seedFlag    = flag.Uint64("seed", 1, "first seed of the generated schemas")
+	schemasFlag = flag.Int("schemas", 25, "how many schemas to generate")
+)
+
+// TestRoundTrip moves generated schemas and compares each table by the oracle and by Verify.
+func TestRoundTrip(t *testing.T) {
+	hit := map[string]int{}
+	tables, rows, refused := 0, 0, 0
+	for seed := *seedFlag; seed < *seedFlag+uint64(*schemasFlag); seed++ {
+		ok := t.Run("", func(t *testing.T) {
+			defer func() {
+				if t.Failed() {
+					t.Logf("seed %d", seed)
+				}
+			}()
+			r := rand.New(rand.NewPCG(seed, 0))
+			maria, my := schemas(t, "gen")
+			maria.SetMaxOpenConns(1)
+			exec(t, maria, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'")
+			gen := genSchema(r, 1+r.IntN(5))
+			for _, g := range gen {
+				exec(t, maria, g.create)
+				exec(t, maria, g.inserts(r)...)
+			}
+			art := take(t, Options{Schemas: []string{"gen"}, ChunkBytes: pick[int64](r, 200, 3000, 1<<20), Connections: 1 + r.IntN(3)})
+			load1(t, art, LoadOptions{DeferBytes: pick[int64](r, 1, 1<<30)})
+			if d := differences(t, art); d != nil {
+				t.Errorf("verify finds %q", d)
+			}
+			for _, g := range gen {
+				columns := columnsOf(t, maria, "gen", g.name)
+				if len(columns) != len(g.columns) {
+					t.Fatalf("table %s has columns %q", g.name, columns)
+				}
+				rows += equalByOracle(t, maria, my, g.name, columns)
+				tables++
+				for _, w := range g.what {
+					hit[w]++
+				}
+			}
+			if err := testTarget().Drop(t.Context(), testOwner); err != nil {
+				t.Error(err)
+			}
+			left, err := collect(t.Context(), my, scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('gen', '_slipway')")
+			if err != nil || len(left) > 0 {
+				t.Errorf("left after the drop: %q, %v", left, err)
+			}
+		})
+		if !ok {
+			t.Fatalf("seed %d failed; go test -tags lab -run TestRoundTrip -seed %d -schemas 1", seed, seed)
+		}
+	}
+	t.Logf("%d schemas from seed %d: %d tables, %d rows, %d refused", *schemasFlag, *seedFlag, tables, rows, refused)
+	if *schemasFlag < 20 {
+		return
+	}
+	want := []string{"generated VIRTUAL", "generated STORED", "fulltext key"}
+	for _, g := range genTypes {
+		want = append(want, g.what)
+	}
+	for _, k := range keyKinds {
+		want = append(want, "key: "+k)
+	}
+	for _, w := range want {
+		if hit[w] == 0 {
+			t.Errorf("no generated table had: %s", w)
+		}
+	}
+}

@@ -1,0 +1,356 @@
+package dbcopy
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+)
+
+// Survey is what is in the source's schemas, and what about them matters to the copy.
+type Survey struct {
+	Catalog  Catalog
+	Findings []Finding
+	Rows     int64 // as the server estimates
+	Bytes    int64 // as the server estimates: pages of tables, without other indexes
+}
+
+// Refused gives what must be dealt with before a snapshot as a *RefusedError, or nil.
+func (s *Survey) Refused() error { return refused(s.Findings) }
+
+// queryer is a pool or one connection of it.
+type queryer interface {
+	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row
+	ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error)
+}
+
+// collect runs a query and reads each row with scan.
+func collect[T any](ctx context.Context, q queryer, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+func scanString(r *sql.Rows) (s string, err error) { err = r.Scan(&s); return s, err }
+
+// surveyor reads definitions over one connection with a text session.
+type surveyor struct {
+	q   queryer
+	out Survey
+}
+
+func (s *surveyor) found(sev Severity, object, fix, f string, a ...any) {
+	s.out.Findings = append(s.out.Findings, Finding{sev, object, fmt.Sprintf(f, a...), fix})
+}
+
+// survey looks at the server and the schemas and refuses nothing by itself.
+func survey(ctx context.Context, q queryer, schemas []string) (Survey, error) {
+	s := &surveyor{q: q}
+	s.out.Catalog.Checksum = ChecksumName
+	if len(schemas) == 0 {
+		return s.out, errors.New("no schema was named to copy")
+	}
+	if err := s.server(ctx); err != nil {
+		return s.out, fmt.Errorf("look at the server: %w", err)
+	}
+	if !strings.Contains(s.out.Catalog.Server.Version, "MariaDB") {
+		s.found(Refuse, "server", "", "it is %s and no MariaDB: this program reads snapshots from MariaDB only", s.out.Catalog.Server.Version)
+		return s.out, nil // the rest would be asked in MariaDB's words
+	}
+	if err := s.privileges(ctx, schemas); err != nil {
+		return s.out, fmt.Errorf("look at the account's privileges: %w", err)
+	}
+	for _, name := range schemas {
+		if err := s.schema(ctx, name); err != nil {
+			return s.out, fmt.Errorf("look at schema %s: %w", name, err)
+		}
+	}
+	s.rewrites()
+	return s.out, nil
+}
+
+func (s *surveyor) server(ctx context.Context) error {
+	var format string
+	var logBin, logUpdates bool
+	srv := &s.out.Catalog.Server
+	if err := s.q.QueryRowContext(ctx, "SELECT VERSION()").Scan(&srv.Version); err != nil {
+		return err
+	}
+	if !strings.Contains(srv.Version, "MariaDB") {
+		return nil
+	}
+	row := s.q.QueryRowContext(ctx, "SELECT @@server_id, @@lower_case_table_names, @@log_bin, @@log_slave_updates, @@binlog_format")
+	if err := row.Scan(&srv.ServerID, &srv.LowerCaseNames, &logBin, &logUpdates, &format); err != nil {
+		return err
+	}
+	if !logBin {
+		s.found(Refuse, "log_bin", "log_bin in the server's configuration, and a restart", "the binary log is off: a snapshot would have no position to follow from")
+	}
+	if format != "ROW" {
+		s.found(Warn, "binlog_format", "SET GLOBAL binlog_format = 'ROW'", "it is %s; the copy can be taken, but not be followed", format)
+	}
+	return s.replication(ctx, logUpdates)
+}
+
+// replication: on a replica, the log must have what it replicates, and it must be replicating.
+func (s *surveyor) replication(ctx context.Context, logUpdates bool) error {
+	rows, err := s.q.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
+	if number(err) == 1227 { // access denied
+		s.found(Refuse, "account", "GRANT SLAVE MONITOR ON *.* TO the account (REPLICATION CLIENT before MariaDB 10.5)", "it can't see whether the server replicates")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		vals, ptrs := make([]sql.NullString, len(cols)), make([]any, len(cols))
+		for i := range vals {
+			ptrs[i] = &vals[i]
+		}
+		if err := rows.Scan(ptrs...); err != nil {
+			return err
+		}
+		get := func(name string) string {
+			if i := slices.Index(cols, name); i >= 0 {
+				return vals[i].String
+			}
+			return ""
+		}
+		from := "replication from " + get("Master_Host")
+		if !logUpdates {
+			s.found(Refuse, "log_slave_updates", "log_slave_updates in the server's configuration, and a restart", "%s isn't in this server's own log: the snapshot's position would say nothing about those rows", from)
+		}
+		if get("Slave_IO_Running") != "Yes" || get("Slave_SQL_Running") != "Yes" {
+			s.found(Refuse, from, "SHOW ALL SLAVES STATUS says why; then START SLAVE", "it isn't running (IO %s, SQL %s %s%s): the rows would be old",
+				get("Slave_IO_Running"), get("Slave_SQL_Running"), get("Last_IO_Error"), get("Last_SQL_Error"))
+		}
+	}
+	return rows.Err()
+}
+
+// privileges: without these, the server doesn't refuse to list objects but lists fewer of them.
+func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
+	var user string
+	if err := s.q.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&user); err != nil {
+		return err
+	}
+	at := strings.LastIndexByte(user, '@')
+	grantee := "'" + user[:at] + "'@'" + user[at+1:] + "'"
+	global, err := collect(ctx, s.q, scanString, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = '"+escape(grantee)+"'")
+	if err != nil {
+		return err
+	}
+	for _, schema := range schemas {
+		own, err := collect(ctx, s.q, scanString, "SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = '"+escape(grantee)+
+			"' AND '"+escape(schema)+"' LIKE TABLE_SCHEMA")
+		if err != nil {
+			return err
+		}
+		for _, p := range []string{"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"} {
+			if !slices.Contains(global, p) && !slices.Contains(own, p) {
+				s.found(Refuse, "account", "GRANT "+p+" ON "+ddl.Quote(schema)+".* TO "+grantee, "%s lacks %s on %s, and the server would show a part of the schema as if it were all", user, p, schema)
+			}
+		}
+	}
+	if _, err := collect(ctx, s.q, scanString, "SELECT name FROM mysql.proc LIMIT 0"); err != nil {
+		if number(err) != 1142 { // SELECT denied
+			return err
+		}
+		s.found(Refuse, "account", "GRANT SELECT ON mysql.proc TO "+grantee, "%s can't see routines, and the server would show none as if there were none", user)
+	}
+	return nil
+}
+
+// escape is for text inside '...' in a text session whose sql_mode has no NO_BACKSLASH_ESCAPES.
+func escape(text string) string {
+	q := appendQuoted(nil, []byte(text))
+	return string(q[1 : len(q)-1])
+}
+
+// named is the condition that a column of information_schema is exactly this name. Its own comparison doesn't know
+// capitals; the first half is what the server finds the directory by.
+func named(column, name string) string {
+	lit := "'" + escape(name) + "'"
+	return column + " = " + lit + " AND BINARY " + column + " = " + lit
+}
+
+func (s *surveyor) schema(ctx context.Context, name string) error {
+	sc := Schema{Name: name, Tables: []Table{}, Views: []View{}, LeftOut: []LeftOut{}}
+	err := s.q.QueryRowContext(ctx, "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE "+named("SCHEMA_NAME", name)).Scan(&sc.Charset, &sc.Collation)
+	if errors.Is(err, sql.ErrNoRows) {
+		s.found(Refuse, "schema "+name, "", "the server has no such schema")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := s.q.ExecContext(ctx, "USE "+ddl.Quote(name)); err != nil { // so that views name their tables without it
+		return err
+	}
+	type object struct {
+		name, kind, collation string
+		rows, bytes           int64
+	}
+	objects, err := collect(ctx, s.q, func(r *sql.Rows) (o object, err error) {
+		err = r.Scan(&o.name, &o.kind, &o.collation, &o.rows, &o.bytes)
+		return o, err
+	}, "SELECT TABLE_NAME, TABLE_TYPE, COALESCE(TABLE_COLLATION,''), COALESCE(TABLE_ROWS,0), COALESCE(DATA_LENGTH,0) FROM information_schema.TABLES"+
+		" WHERE "+named("TABLE_SCHEMA", name)+" AND TABLE_TYPE <> 'TEMPORARY' ORDER BY BINARY TABLE_NAME")
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		switch o.kind {
+		case "BASE TABLE", "SYSTEM VERSIONED":
+			t, err := s.table(ctx, name, o.name, o.collation)
+			if err != nil {
+				return fmt.Errorf("look at table %s: %w", o.name, err)
+			}
+			t.estRows, t.estBytes = o.rows, o.bytes
+			s.out.Rows, s.out.Bytes = s.out.Rows+o.rows, s.out.Bytes+o.bytes
+			sc.Tables = append(sc.Tables, t)
+		case "VIEW":
+			v, err := s.view(ctx, name, o.name)
+			if err != nil {
+				return fmt.Errorf("look at view %s: %w", o.name, err)
+			}
+			sc.Views = append(sc.Views, v)
+		default:
+			s.found(Refuse, strings.ToLower(o.kind)+" "+name+"."+o.name, "", "MySQL has no %s", strings.ToLower(o.kind))
+		}
+	}
+	if sc.LeftOut, err = s.leftOut(ctx, name); err != nil {
+		return err
+	}
+	s.out.Catalog.Schemas = append(s.out.Catalog.Schemas, sc)
+	return nil
+}
+
+func (s *surveyor) leftOut(ctx context.Context, schema string) ([]LeftOut, error) {
+	out := []LeftOut{}
+	for _, k := range []struct{ kind, column, query string }{
+		{"trigger", "TRIGGER_SCHEMA", "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE %s ORDER BY 1"},
+		{"routine", "db", "SELECT CONCAT(name, ' (', LOWER(type), ')') FROM mysql.proc WHERE %s ORDER BY 1"},
+		{"event", "EVENT_SCHEMA", "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE %s ORDER BY 1"},
+	} {
+		names, err := collect(ctx, s.q, scanString, fmt.Sprintf(k.query, named(k.column, schema)))
+		if number(err) == 1142 {
+			continue // said under privileges
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			out = append(out, LeftOut{k.kind, n})
+			s.found(Leave, k.kind+" "+schema+"."+n, "", "it isn't carried yet")
+		}
+	}
+	return out, nil
+}
+
+func (s *surveyor) view(ctx context.Context, schema, name string) (View, error) {
+	v := View{Name: name}
+	var skip string
+	err := s.q.QueryRowContext(ctx, "SHOW CREATE VIEW "+qualified(schema, name)).Scan(&skip, &v.Create, &skip, &v.Collation)
+	return v, err
+}
+
+func (s *surveyor) table(ctx context.Context, schema, name, collation string) (Table, error) {
+	t := Table{Name: name, Collation: collation, Chunks: []Chunk{}}
+	object := "table " + schema + "." + name
+	var skip string
+	if err := s.q.QueryRowContext(ctx, "SHOW CREATE TABLE "+qualified(schema, name)).Scan(&skip, &t.Create); err != nil {
+		return t, err
+	}
+	var err error
+	t.Columns, err = collect(ctx, s.q, func(r *sql.Rows) (c Column, err error) {
+		var columnType, null, generated string
+		if err := r.Scan(&c.Name, &c.Type, &columnType, &null, &c.Charset, &c.Collation, &generated); err != nil {
+			return c, err
+		}
+		var known bool
+		if c.Kind, known = kindOf(c.Type); !known {
+			s.found(Refuse, object+", column "+c.Name, "", "its type %s can't be carried", c.Type)
+		}
+		c.Null, c.Generated = null == "YES", generated == "ALWAYS"
+		c.Zerofill = strings.Contains(columnType, "zerofill")
+		return c, nil
+	}, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COALESCE(CHARACTER_SET_NAME,''), COALESCE(COLLATION_NAME,''), IS_GENERATED FROM information_schema.COLUMNS"+
+		" WHERE "+named("TABLE_SCHEMA", schema)+" AND "+named("TABLE_NAME", name)+" ORDER BY ORDINAL_POSITION")
+	if err != nil {
+		return t, err
+	}
+	return t, s.keys(ctx, schema, &t)
+}
+
+// keys chooses the key that chunks are ranges of: the primary key, or else the first unique one without NULL, if both
+// servers agree on its order and an index serves it.
+func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
+	type part struct {
+		index, column, direction, kind string
+		prefix                         sql.NullInt64
+		null                           string
+	}
+	parts, err := collect(ctx, s.q, func(r *sql.Rows) (p part, err error) {
+		err = r.Scan(&p.index, &p.column, &p.direction, &p.prefix, &p.null, &p.kind)
+		return p, err
+	}, "SELECT INDEX_NAME, COLUMN_NAME, COALESCE(COLLATION,''), SUB_PART, NULLABLE, INDEX_TYPE FROM information_schema.STATISTICS"+
+		" WHERE NON_UNIQUE = 0 AND "+named("TABLE_SCHEMA", schema)+" AND "+named("TABLE_NAME", t.Name)+
+		" ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX")
+	if err != nil {
+		return err
+	}
+	for from := 0; from < len(parts); {
+		to := from
+		var names []string
+		fit := true
+		for ; to < len(parts) && parts[to].index == parts[from].index; to++ {
+			p := parts[to]
+			names = append(names, p.column)
+			i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == p.column })
+			fit = fit && i >= 0 && t.Columns[i].orders() && !p.prefix.Valid && p.direction == "A" && p.null == "" && p.kind == "BTREE"
+		}
+		if parts[from].index == "PRIMARY" {
+			t.Primary = names
+		}
+		if fit && t.Key == nil {
+			t.Key = names
+		}
+		from = to
+	}
+	if t.Key == nil {
+		s.found(Warn, "table "+schema+"."+t.Name, "", "it has no key that its rows can be read by in ranges: it is read in one go, by one connection, and compared as a whole")
+	}
+	return nil
+}
+
+// rewrites says what would be changed on the way to a MySQL 9 whose collations are the usual ones, and what can't be
+// carried; the target itself is asked again when it is loaded.
+func (s *surveyor) rewrites() {
+	for i := range s.out.Catalog.Schemas {
+		sc := &s.out.Catalog.Schemas[i]
+		_, found := rewriteSchema(sc, nil)
+		s.out.Findings = append(s.out.Findings, found...)
+	}
+}
