@@ -188,7 +188,7 @@ func TestLabEdge(t *testing.T) {
 	}
 	v.do(404, "GET", "/assets/campaigns/none.png", nil)
 	v.do(403, "GET", "/assets/campaigns/dangling.png", nil) // so Apache says of a link that it can't follow
-	v.do(403, "GET", "/assets/campaigns/", nil) // no listing
+	v.do(403, "GET", "/assets/campaigns/", nil)             // no listing
 	if resp, _ := v.do(200, "GET", "/cart", nil); resp.Header.Get("X-Cache") == "hit" {
 		t.Error("a visitor was given another's cart")
 	}
