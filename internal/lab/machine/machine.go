@@ -47,11 +47,7 @@ func (m *Machine) Group() string { return m.group }
 func (m *Machine) VolumeDirs() []string {
 	var dirs []string
 	for _, v := range m.volumes {
-		if v.Upper != "" {
-			dirs = append(dirs, v.Upper)
-		} else {
-			dirs = append(dirs, v.Plain)
-		}
+		dirs = append(dirs, v.Upper)
 	}
 	return dirs
 }
