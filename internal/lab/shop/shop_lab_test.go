@@ -30,10 +30,10 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/shop"
 )
 
-// Customers that the shopper leaves alone where it runs beside: it takes them from 2 upwards, a few dozen at once.
+// The shopper, which may run beside, leaves customer 1 alone; the other only logs in here.
 const (
 	buyer   = 1
-	another = 999
+	another = 2
 )
 
 // ways are how the tests reach the shop: as everybody does, and each kind of web host by itself.
