@@ -13,7 +13,6 @@ import (
 )
 
 func checkpointCommand() *cobra.Command { return &cobra.Command{Use: "checkpoint"} }
-func proofCommand() *cobra.Command      { return &cobra.Command{Use: "proof"} }
 
 func configCommand() *cobra.Command {
 	return &cobra.Command{

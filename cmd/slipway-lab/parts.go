@@ -22,10 +22,34 @@ import (
 
 // parts are what the lab consists of besides the hosts, in the order in which they come up.
 func parts() []daemon.Part {
-	servers := &part.Names{}
+	servers := &nameServers{}
 	clusters := &clusterPart{}
-	return []daemon.Part{servers, clusters, part.New(servers, clusters.backend)}
+	return []daemon.Part{servers, clusters, part.New(&servers.Names, clusters.backend)}
 }
+
+// nameServers are the name servers with what a proof asks of them.
+type nameServers struct{ part.Names }
+
+var _ daemon.ZoneKeeper = (*nameServers)(nil)
+
+func (n *nameServers) Records(ctx context.Context, zone string) ([]string, error) {
+	servers := n.Servers()
+	if servers == nil {
+		return nil, errors.New("the name servers are not up")
+	}
+	records, err := servers.Transfer(ctx, zone)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, r := range records {
+		out = append(out, r.String())
+	}
+	return out, nil
+}
+
+func (n *nameServers) Untouched() []string { return []string{names.Production} }
+func (n *nameServers) Restored() []string  { return []string{names.Rehearsal} }
 
 // clusterPart is the Kubernetes clusters that the cloud gives out: none at first.
 type clusterPart struct {

@@ -27,6 +27,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/pki"
 	"github.com/slipway-dev/slipway/internal/lab/place"
 	"github.com/slipway-dev/slipway/internal/lab/progress"
+	"github.com/slipway-dev/slipway/internal/lab/proof"
 	"github.com/slipway-dev/slipway/internal/lab/rootfs"
 	"github.com/slipway-dev/slipway/internal/lab/verb"
 )
@@ -73,6 +74,7 @@ type Daemon struct {
 
 	busy     sync.Mutex // one change of the lab at a time
 	prepared []Part
+	proof    *proof.Proof
 
 	shopper shopping
 

@@ -46,6 +46,12 @@ func (d *Daemon) server(life context.Context, end context.CancelFunc) *control.S
 	control.Handle(s, verb.Shopper, func(ctx context.Context, req verb.ShopperRequest, report progress.Func) (verb.Shopping, error) {
 		return d.shop(ctx, life, req, report)
 	})
+	control.Handle(s, verb.ProofBegin, func(ctx context.Context, _ verb.Nothing, report progress.Func) (verb.Nothing, error) {
+		return verb.Nothing{}, d.beginProof(ctx, report)
+	})
+	control.Handle(s, verb.ProofEnd, func(ctx context.Context, _ verb.Nothing, report progress.Func) (verb.Proof, error) {
+		return d.endProof(ctx, report)
+	})
 	control.Handle(s, verb.Config, func(ctx context.Context, req verb.ConfigRequest, _ progress.Func) (verb.Nothing, error) {
 		return verb.Nothing{}, d.config(ctx, req.Dir)
 	})
