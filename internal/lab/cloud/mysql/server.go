@@ -21,8 +21,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 )
 
-// server is one instance: a machine that lives as long as the instance, and a
-// mysqld in it that is started again when it ends.
+// server is one instance: a machine with a mysqld in it, both of which are
+// started again when they end, as Cloud SQL does.
 type server struct {
 	engine   *Engine
 	name     string
@@ -31,13 +31,21 @@ type server struct {
 	diskUnit int64  // bytes per GB
 	log      *slog.Logger
 	tls      *certificates
-	machine  *machine.Machine
 	admin    *sql.DB // through the socket
 
-	mu     sync.Mutex
-	config sqladmin.Config
-	size   int64 // of the data disk, bytes
-	daemon *daemon
+	mu      sync.Mutex
+	config  sqladmin.Config
+	size    int64            // of the data disk, bytes
+	machine *machine.Machine // nil before the first start; replaced when it is started again
+	daemon  *daemon
+	deleted bool
+}
+
+// host is the machine as it is now.
+func (s *server) host() *machine.Machine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine
 }
 
 // daemon is one run of mysqld.
@@ -60,36 +68,80 @@ func (s *server) boot(ctx context.Context) (err error) {
 	if err := s.makeDisk(ctx); err != nil {
 		return err
 	}
-	s.machine, err = s.engine.env.Launcher.Start(ctx, machine.Spec{
-		Name: s.machineName(), Hostname: "mysql", Lower: s.engine.env.Lower, Argv: machine.Idle(),
+	if s.admin, err = s.openAdmin(secret); err != nil {
+		return err
+	}
+	if err := s.launch(ctx, fmt.Sprintf("ALTER USER cloudsqladmin@localhost IDENTIFIED BY '%s';\n", secret)); err != nil {
+		return err
+	}
+	return s.host().Run(ctx, machine.Cmd{Argv: []string{"rm", initPath}})
+}
+
+// launch starts the machine and mysqld in it; statements run before mysqld takes
+// connections.
+func (s *server) launch(ctx context.Context, statements string) error {
+	s.mu.Lock()
+	c := s.config
+	s.mu.Unlock()
+	files := []machine.File{
+		{Path: tlsPath, Dir: true, Mode: 0o750, Owner: "root:mysql"},
+		{Path: tlsPath + "/ca.pem", Content: s.tls.caPEM},
+		{Path: tlsPath + "/server.pem", Content: s.tls.certPEM},
+		{Path: tlsPath + "/server.key", Content: s.tls.keyPEM, Mode: 0o640, Owner: "root:mysql"},
+		{Path: configPath, Content: []byte(serverConf(c, s.slot))},
+		{Path: "/run/mysqld", Dir: true, Mode: 0o755, Owner: "mysql:mysql"},
+		{Path: diskPath, Dir: true},
+	}
+	var args []string
+	if statements != "" {
+		files = append(files, machine.File{Path: initPath, Content: []byte(statements), Mode: 0o640, Owner: "root:mysql"})
+		args = append(args, "--init-file="+initPath)
+	}
+	m, err := s.engine.env.Launcher.Start(ctx, machine.Spec{
+		Name: s.machineName(), Hostname: "mysql", Lower: s.engine.env.Lower, Argv: machine.Idle(), Files: files,
 		Net: s.engine.env.Network.Port(s.machineName(), primaryIP(s.slot), privateIP(s.slot)),
-		Files: []machine.File{
-			{Path: tlsPath, Dir: true, Mode: 0o750, Owner: "root:mysql"},
-			{Path: tlsPath + "/ca.pem", Content: s.tls.caPEM},
-			{Path: tlsPath + "/server.pem", Content: s.tls.certPEM},
-			{Path: tlsPath + "/server.key", Content: s.tls.keyPEM, Mode: 0o640, Owner: "root:mysql"},
-			{Path: configPath, Content: []byte(serverConf(s.config, s.slot))},
-			{Path: initPath, Content: fmt.Appendf(nil, "ALTER USER cloudsqladmin@localhost IDENTIFIED BY '%s';\n", secret), Mode: 0o640, Owner: "root:mysql"},
-			{Path: "/run/mysqld", Dir: true, Mode: 0o755, Owner: "mysql:mysql"},
-			{Path: diskPath, Dir: true},
-		},
 	})
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.machine = m
+	s.mu.Unlock()
+	go s.guard(m)
 	if err := s.mountDisk(ctx); err != nil {
 		return err
 	}
-	if err := s.setFirewall(ctx, s.config); err != nil {
+	if statements != "" {
+		if err := s.allocate(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.setFirewall(ctx, c); err != nil {
 		return err
 	}
-	if s.admin, err = s.openAdmin(secret); err != nil {
-		return err
+	return s.start(ctx, args...)
+}
+
+// guard starts the machine again when it has ended and nobody deleted it.
+func (s *server) guard(m *machine.Machine) {
+	<-m.Done()
+	for try := range 5 {
+		time.Sleep(time.Duration(2+try) * time.Second) // later than watch looks
+		s.mu.Lock()
+		over := s.deleted || s.machine != m
+		s.mu.Unlock()
+		if over {
+			return
+		}
+		s.log.Warn("the instance's machine has ended and is started again")
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		err := s.launch(ctx, "")
+		cancel()
+		if err == nil || s.host() != m {
+			return // it runs, or has a guard of its own
+		}
+		s.log.Error("the instance's machine does not come up again", "error", err.Error())
 	}
-	if err := s.start(ctx, "--init-file="+initPath); err != nil {
-		return err
-	}
-	return s.machine.Run(ctx, machine.Cmd{Argv: []string{"rm", initPath}})
 }
 
 func (s *server) machineName() string { return "sql-" + s.name }
@@ -100,6 +152,22 @@ func (s *server) makeDisk(ctx context.Context) error {
 		return err
 	}
 	return copyTree(ctx, image, s.image)
+}
+
+// allocateScript gives every large file of the data directory the room that it
+// says it has.
+const allocateScript = `set -eu
+find ` + dataPath + ` -type f -size +512k -printf '%s %p\n' | while read -r size file; do fallocate -l "$size" "$file"; done
+`
+
+// allocate takes the holes out of a new instance's files (redo log, undo,
+// doublewrite), which copying left: a server that cannot write where it has long
+// been crashes, which a full disk alone does not bring about.
+func (s *server) allocate(ctx context.Context) error {
+	if err := s.host().Run(ctx, machine.Cmd{Argv: []string{"/bin/sh", "-s"}, Stdin: strings.NewReader(allocateScript)}); err != nil {
+		return fmt.Errorf("allocate the data files: %w", err)
+	}
+	return nil
 }
 
 // mountDisk mounts the data disk in the machine. Writes are not flushed through
@@ -116,7 +184,7 @@ func (s *server) mountDisk(ctx context.Context) (err error) {
 		{"mknod", "-m", "0600", "/dev/disk", "b", "7", fmt.Sprint(device.number)},
 		{"mount", "-t", "ext4", "-o", "noatime,nosuid,nodev,nobarrier", "/dev/disk", diskPath},
 	} {
-		if err := s.machine.Run(ctx, machine.Cmd{Argv: argv}); err != nil {
+		if err := s.host().Run(ctx, machine.Cmd{Argv: argv}); err != nil {
 			return fmt.Errorf("mount the data disk: %w", err)
 		}
 	}
@@ -124,7 +192,7 @@ func (s *server) mountDisk(ctx context.Context) (err error) {
 }
 
 func (s *server) setFirewall(ctx context.Context, c sqladmin.Config) error {
-	if err := s.machine.Run(ctx, machine.Cmd{Argv: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(firewall(c, s.slot))}); err != nil {
+	if err := s.host().Run(ctx, machine.Cmd{Argv: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(firewall(c, s.slot))}); err != nil {
 		return fmt.Errorf("set the networks that reach the instance: %w", err)
 	}
 	return nil
@@ -138,8 +206,12 @@ func (s *server) openAdmin(secret string) (*sql.DB, error) {
 	c.InterpolateParams = true
 	c.Timeout, c.ReadTimeout, c.WriteTimeout = 5*time.Second, adminTimeout, adminTimeout
 	c.Logger = silent{}
-	path := fmt.Sprintf("/proc/%d/root%s", s.machine.Pid(), socketPath)
 	c.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		m := s.host()
+		if m == nil || !m.Running() {
+			return nil, errors.New("the instance's machine does not run")
+		}
+		path := fmt.Sprintf("/proc/%d/root%s", m.Pid(), socketPath)
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}
 	connector, err := mysql.NewConnector(c)
@@ -165,7 +237,7 @@ func (s *server) start(ctx context.Context, args ...string) error {
 	}
 	// It lives as long as the machine, not as long as the request.
 	argv := append([]string{"/usr/sbin/mysqld", "--defaults-file=" + configPath}, args...)
-	p, err := s.machine.Start(context.WithoutCancel(ctx), machine.Cmd{Argv: argv, Stdout: out, Stderr: out})
+	p, err := s.host().Start(context.WithoutCancel(ctx), machine.Cmd{Argv: argv, Stdout: out, Stderr: out})
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
@@ -193,17 +265,18 @@ func (s *server) start(ctx context.Context, args ...string) error {
 
 // watch reaps mysqld, and starts it again when nobody stopped it, as Cloud SQL does.
 func (s *server) watch(d *daemon) {
+	m := s.host()
 	err := d.process.Wait()
 	close(d.ended)
+	time.Sleep(time.Second) // and whether the machine has ended with it is known
 	s.mu.Lock()
-	stopped := d.stopped || s.daemon != d
+	over := d.stopped || s.deleted || s.daemon != d || s.machine != m
 	s.mu.Unlock()
-	if stopped || !s.machine.Running() {
+	if over || !m.Running() {
 		return
 	}
 	s.log.Warn("mysqld has ended and is started again", "error", fmt.Sprint(err), "log", s.lastLines())
-	time.Sleep(time.Second)
-	if err := s.start(context.Background()); err != nil && s.machine.Running() {
+	if err := s.start(context.Background()); err != nil && m.Running() {
 		s.log.Error("mysqld does not come up again", "error", err.Error())
 	}
 }
@@ -271,12 +344,11 @@ func (s *server) Delete(ctx context.Context) error {
 		all = errors.Join(all, s.admin.Close())
 	}
 	s.mu.Lock()
-	if s.daemon != nil {
-		s.daemon.stopped = true
-	}
+	s.deleted = true
+	m := s.machine
 	s.mu.Unlock()
-	if s.machine != nil {
-		all = errors.Join(all, s.machine.Remove(ctx))
+	if m != nil {
+		all = errors.Join(all, m.Remove(ctx))
 	}
 	if err := os.Remove(s.image); err != nil && !errors.Is(err, os.ErrNotExist) {
 		all = errors.Join(all, err)
