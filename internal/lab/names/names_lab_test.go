@@ -4,6 +4,7 @@ package names
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -43,6 +44,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	defer func() { err = errors.Join(err, l.Clean(context.WithoutCancel(ctx), true)) }()
 	cache := os.Getenv("SLIPWAY_LAB_CACHE")
 	if cache == "" {
 		cache = "/var/cache/slipway-lab"
@@ -72,7 +74,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err := nw.Close(ctx); err != nil {
 		return 1, err
 	}
-	return code, l.Clean(ctx, true)
+	return code, nil
 }
 
 func records(t *testing.T, text string) []dns.RR {
