@@ -301,6 +301,31 @@ func TestDriftNeedsAReason(t *testing.T) {
 	})
 }
 
+// A step that is redone is planned as one that was begun and has no result: with the first intent's want.
+func TestRedoKnowsTheFirstWant(t *testing.T) {
+	inLab(t, func(l *lab) {
+		var seen []migrate.Recorded[plainOut]
+		drifted := false
+		p := plain{spec: id("a"), plan: func(_ context.Context, _ *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			seen = append(seen, rec)
+			if rec.Complete && !drifted {
+				return migrate.Done(rec.Out), nil
+			}
+			return migrate.Plan[plainOut]{Want: plainOut{N: 10 + len(seen)}}, nil
+		}}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(p, migrate.Gate{ID: "gate"}) }
+		l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrWaiting)
+		drifted = true
+		l.must(l.run(rb(), migrate.Options{OnDrift: func(context.Context, migrate.Drift) (migrate.Verdict, error) {
+			return migrate.Verdict{Choice: migrate.DriftRedo, Why: "test"}, nil
+		}}, resume), migrate.ErrWaiting)
+		want := []migrate.Recorded[plainOut]{{}, {Want: plainOut{11}, Out: plainOut{11}, Complete: true, Attempts: 1}, {Want: plainOut{11}, Attempts: 1}}
+		if !slices.Equal(seen, want) {
+			t.Errorf("%+v, not %+v", seen, want)
+		}
+	})
+}
+
 // A step's result that is now another is drift too, not only one that is gone.
 func TestAnotherResultIsDrift(t *testing.T) {
 	inLab(t, func(l *lab) {

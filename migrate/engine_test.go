@@ -114,9 +114,14 @@ func (d *diary) noting(name migrate.StepID, needs ...migrate.StepID) plain {
 			d.note("%s-", name)
 			return want, nil
 		},
-		undo: func(context.Context, migrate.Recorded[plainOut]) error {
+		undo: func(ctx context.Context, _ migrate.Recorded[plainOut]) error {
 			d.note("undo %s+", name)
-			time.Sleep(time.Second)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				d.note("undo %s!", name)
+				return ctx.Err()
+			}
 			d.note("undo %s-", name)
 			return nil
 		}}

@@ -89,6 +89,28 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// Nor does anything begin after a step that ended well although it had been told to stop.
+func TestCancelledStepThatSucceeds(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		deaf := plain{spec: id("deaf"), run: func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+			time.Sleep(time.Second)
+			return o, nil
+		}}
+		l.must(l.run(book(deaf, "|", d.noting("b")), migrate.Options{}, func(r *migrate.Run) error {
+			ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+			defer cancel()
+			return r.Resume(ctx)
+		}), context.DeadlineExceeded)
+		if len(d.lines) > 0 {
+			t.Errorf("%q", d.lines)
+		}
+		if s := l.step("deaf"); s.State != migrate.StepIsVerified {
+			t.Errorf("deaf is %q", s.State)
+		}
+	})
+}
+
 // The second process learns who holds the run. The lock is free when the first has died.
 func TestOneWriter(t *testing.T) {
 	inLab(t, func(l *lab) {

@@ -28,8 +28,8 @@ type file struct {
 	test  bool
 }
 
-// readTree parses the Go files of a module, but for testdata and what begins with a dot or underscore, as the go command
-// does.
+// readTree parses the Go files of a module, but for testdata, modules of their own below it, and what begins with a dot or
+// underscore, as the go command does.
 func readTree(fsys fs.FS) (*tree, error) {
 	mod, err := fs.ReadFile(fsys, "go.mod")
 	if err != nil {
@@ -51,6 +51,9 @@ func readTree(fsys fs.FS) (*tree, error) {
 		base := path.Base(name)
 		if d.IsDir() {
 			if name != "." && (base == "testdata" || base == "node_modules" || base[0] == '.' || base[0] == '_') {
+				return fs.SkipDir
+			}
+			if _, err := fs.Stat(fsys, path.Join(name, "go.mod")); name != "." && err == nil {
 				return fs.SkipDir
 			}
 			return nil

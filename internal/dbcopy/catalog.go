@@ -11,7 +11,7 @@ import (
 // Catalog is what an artifact holds besides the rows' bytes: the manifest's detail. Its JSON is part of the artifact's
 // format.
 type Catalog struct {
-	Checksum string   `json:"checksum"` // how sums are made; see checksumName
+	Checksum string   `json:"checksum"` // how sums are made; see ChecksumName
 	Server   Server   `json:"server"`
 	Schemas  []Schema `json:"schemas"`
 }
@@ -94,8 +94,8 @@ func (t *Table) key() []Column {
 
 // check refuses a catalog that this program can't go by.
 func (c *Catalog) check() error {
-	if c.Checksum != checksumName {
-		return fmt.Errorf("the snapshot's checksums are made by %q, and this program makes %q; take a new snapshot", c.Checksum, checksumName)
+	if c.Checksum != ChecksumName {
+		return fmt.Errorf("the snapshot's checksums are made by %q, and this program makes %q; take a new snapshot", c.Checksum, ChecksumName)
 	}
 	for _, s := range c.Schemas {
 		for _, t := range s.Tables {

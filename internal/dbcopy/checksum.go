@@ -14,14 +14,14 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
-// checksumName names how checksums are made; it is written into artifacts, and another name isn't read.
+// ChecksumName names how checksums are made; it is written into artifacts, and one with another name isn't read.
 //
 // A row is put together from its columns so that no two different rows give the same bytes: a value that can't hold
 // a comma ends with one, any other is led by its length, NULL is "N" where a value can't begin with it. The row's hash
 // is the first 8 bytes of the SHA-256 of that, as an unsigned number. The checksum of rows is the sum of their hashes,
 // not cut to any width: with XOR, two rows with the same error cancel, and so do two equal rows of a table without a
 // key. MySQL 9.6 and later have no MD5() and no SHA1(), MariaDB's CRC32C() is in no MySQL, and CRC-32 is 32 bits.
-const checksumName = "sum-sha256-64/1"
+const ChecksumName = "sum-sha256-64/1"
 
 // term is what a column adds to a row before it is hashed: SQL expressions for CONCAT. It is written apart from read
 // on purpose: what the dump reads and what the server hashes must not be wrong in the same way.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
 // definition is a table as the target is to have it.
@@ -113,4 +114,20 @@ func define(c *Catalog, has func(string) bool) (definitions, []Finding) {
 		found = append(found, f...)
 	}
 	return all, found
+}
+
+// Preview says what would be changed in the definitions of an artifact, and what of the source it doesn't have, for a
+// target with the collations that a MySQL 9 has.
+func Preview(art *snapshot.Artifact) ([]Finding, error) {
+	c, err := OpenCatalog(art)
+	if err != nil {
+		return nil, err
+	}
+	_, found := define(&c, nil)
+	for _, s := range c.Schemas {
+		for _, l := range s.LeftOut {
+			found = append(found, Finding{Leave, l.in(s.Name), "it isn't carried yet", ""})
+		}
+	}
+	return found, nil
 }

@@ -18,7 +18,8 @@ type LoadOptions struct {
 	Workers int // connections that send rows at once; 0: 4
 	// DeferBytes is from how many bytes of values on a table gets its keys after its rows; 0: 64 MiB.
 	DeferBytes int64
-	Progress   func(Progress) // may be nil; called often, by several goroutines
+	Progress   func(Progress)          // may be nil; called often, by several goroutines
+	Moved      func(rows, bytes int64) // may be nil; called for each chunk that is in for good, by several goroutines
 }
 
 // defaultWorkers: one connection waits for its commit while others send. defaultDefer: building keys row by row costs
@@ -28,10 +29,16 @@ const (
 	defaultDefer   = 64 << 20
 )
 
-// Loaded is what a load did, in this attempt and those before it.
+// Loaded is what is in a target after a load: from this attempt and those before it.
 type Loaded struct {
-	Tables, Views, Rows, Bytes int64
-	Rewrites                   []string // what was changed in definitions
+	Server   string // @@server_uuid
+	ID       snapshot.ID
+	Digest   string // of the snapshot
+	Tables   int64
+	Views    int64
+	Rows     int64
+	Bytes    int64
+	Rewrites []string // what was changed in definitions
 }
 
 // oldest is the oldest MySQL that is loaded: 8.0.21 has atomic CREATE TABLE ... SELECT and enforces CHECK.
@@ -116,7 +123,7 @@ func (l *load) run(ctx context.Context) (Loaded, error) {
 	if err := l.phases(ctx, &state); err != nil {
 		return Loaded{}, l.watch.reason(err)
 	}
-	out := Loaded{Tables: int64(len(l.defs.tables)), Views: int64(len(l.defs.views)), Rows: rows, Bytes: bytes}
+	out := Loaded{Server: state.Server, ID: l.art.Manifest.ID, Digest: l.art.Digest, Tables: int64(len(l.defs.tables)), Views: int64(len(l.defs.views)), Rows: rows, Bytes: bytes}
 	for _, f := range l.found {
 		if f.Severity == Rewrite {
 			out.Rewrites = append(out.Rewrites, f.Object+": "+f.What)

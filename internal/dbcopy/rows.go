@@ -124,6 +124,9 @@ func (w *rowLoader) chunk(ctx context.Context, j job) error {
 		}
 		if err = w.once(ctx, j); err == nil {
 			w.meter.add(j.def.String(), j.chunk.Rows, j.chunk.Bytes)
+			if w.o.Moved != nil {
+				w.o.Moved(j.chunk.Rows, j.chunk.Bytes)
+			}
 			return nil
 		}
 		w.drop()

@@ -62,12 +62,16 @@ func (s *surveyor) found(sev Severity, object, fix, f string, a ...any) {
 // survey looks at the server and the schemas and refuses nothing by itself.
 func survey(ctx context.Context, q queryer, schemas []string) (Survey, error) {
 	s := &surveyor{q: q}
-	s.out.Catalog.Checksum = checksumName
+	s.out.Catalog.Checksum = ChecksumName
 	if len(schemas) == 0 {
 		return s.out, errors.New("no schema was named to copy")
 	}
 	if err := s.server(ctx); err != nil {
 		return s.out, fmt.Errorf("look at the server: %w", err)
+	}
+	if !strings.Contains(s.out.Catalog.Server.Version, "MariaDB") {
+		s.found(Refuse, "server", "", "it is %s and no MariaDB: this program reads snapshots from MariaDB only", s.out.Catalog.Server.Version)
+		return s.out, nil // the rest would be asked in MariaDB's words
 	}
 	if err := s.privileges(ctx, schemas); err != nil {
 		return s.out, fmt.Errorf("look at the account's privileges: %w", err)
@@ -85,13 +89,15 @@ func (s *surveyor) server(ctx context.Context) error {
 	var format string
 	var logBin, logUpdates bool
 	srv := &s.out.Catalog.Server
-	row := s.q.QueryRowContext(ctx, "SELECT VERSION(), @@server_id, @@lower_case_table_names, @@log_bin, @@log_slave_updates, @@binlog_format")
-	if err := row.Scan(&srv.Version, &srv.ServerID, &srv.LowerCaseNames, &logBin, &logUpdates, &format); err != nil {
+	if err := s.q.QueryRowContext(ctx, "SELECT VERSION()").Scan(&srv.Version); err != nil {
 		return err
 	}
 	if !strings.Contains(srv.Version, "MariaDB") {
-		s.found(Refuse, "server", "", "it is %s and no MariaDB: this program reads snapshots from MariaDB only", srv.Version)
 		return nil
+	}
+	row := s.q.QueryRowContext(ctx, "SELECT @@server_id, @@lower_case_table_names, @@log_bin, @@log_slave_updates, @@binlog_format")
+	if err := row.Scan(&srv.ServerID, &srv.LowerCaseNames, &logBin, &logUpdates, &format); err != nil {
+		return err
 	}
 	if !logBin {
 		s.found(Refuse, "log_bin", "log_bin in the server's configuration, and a restart", "the binary log is off: a snapshot would have no position to follow from")

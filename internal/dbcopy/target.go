@@ -91,6 +91,59 @@ func (t *Target) Look(ctx context.Context, schemas []string) (State, error) {
 	return s, nil
 }
 
+// Row gives the first row of a query, as text with NULL as "", and nil when there is none. The query is run in a read-only
+// transaction; ? stands for an argument.
+func (t *Target) Row(ctx context.Context, schema, query string, args []string) ([]string, error) {
+	out, err := t.row(ctx, schema, query, args)
+	if err != nil {
+		return nil, t.ep.explain(fmt.Errorf("ask the target: %w", err))
+	}
+	return out, nil
+}
+
+func (t *Target) row(ctx context.Context, schema, query string, args []string) ([]string, error) {
+	db, err := t.ep.open(textSession(), 1)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	for _, stmt := range []string{"USE " + ddl.Quote(schema), "START TRANSACTION READ ONLY"} {
+		if _, err := c.ExecContext(ctx, stmt); err != nil {
+			return nil, err
+		}
+	}
+	vals := make([]any, len(args))
+	for i, a := range args {
+		vals[i] = a
+	}
+	rows, err := c.QueryContext(ctx, query, vals...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil || !rows.Next() {
+		return nil, errors.Join(err, rows.Err())
+	}
+	text, ptrs := make([]sql.NullString, len(cols)), make([]any, len(cols))
+	for i := range text {
+		ptrs[i] = &text[i]
+	}
+	if err := rows.Scan(ptrs...); err != nil {
+		return nil, err
+	}
+	out := make([]string, len(cols))
+	for i, s := range text {
+		out[i] = s.String
+	}
+	return out, rows.Err()
+}
+
 // look reads without a snapshot: one writer at a time is the caller's rule, and the fence's.
 func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 	var s State

@@ -66,6 +66,41 @@ func (c Chart) load() (*chart.Chart, error) {
 	return ch, nil
 }
 
+// ErrValues: the values and the chart's defaults don't have the same shape. Helm would skip such a value with no more than a line in a log.
+var ErrValues = errors.New("values don't fit the chart")
+
+// prepare loads the chart and checks that each value that is a map, and no other, is one in the chart's defaults too.
+func (s ReleaseSpec) prepare() (*chart.Chart, map[string]any, error) {
+	ch, err := s.Chart.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	if bad := misfits("", ch.Values, s.Values); len(bad) > 0 {
+		slices.Sort(bad)
+		return nil, nil, fmt.Errorf("release %s/%s: %w: %s", s.Namespace, s.Name, ErrValues, strings.Join(bad, "; "))
+	}
+	return ch, cloneValues(s.Values), nil
+}
+
+func misfits(at string, defaults, values map[string]any) []string {
+	var bad []string
+	for k, v := range values {
+		d, ok := defaults[k]
+		dm, dIsMap := d.(map[string]any)
+		vm, vIsMap := v.(map[string]any)
+		switch {
+		case !ok || d == nil || v == nil: // a value of the template's own; null takes a default away
+		case dIsMap && !vIsMap:
+			bad = append(bad, at+k+" is a map in the chart, not "+fmt.Sprint(v))
+		case !dIsMap && vIsMap:
+			bad = append(bad, at+k+" is no map in the chart")
+		case dIsMap:
+			bad = append(bad, misfits(at+k+".", dm, vm)...)
+		}
+	}
+	return bad
+}
+
 // ReleaseSpec is a release as it should be. Values hold no secrets: Helm keeps them in the cluster in a form that is easily printed.
 type ReleaseSpec struct {
 	Namespace, Name string
@@ -93,14 +128,14 @@ type Count struct {
 // Render renders the chart without a cluster: it finds a chart and values that don't go together before anything is made, and says what a
 // release consists of, in the order of kinds.
 func (s ReleaseSpec) Render() ([]Count, error) {
-	ch, err := s.Chart.load()
+	ch, values, err := s.prepare()
 	if err != nil {
 		return nil, err
 	}
 	in := action.NewInstall(action.NewConfiguration(quiet))
 	in.DryRunStrategy, in.ReleaseName, in.Namespace = action.DryRunClient, s.Name, s.Namespace
 	in.WaitStrategy = waitNot
-	out, err := in.Run(ch, cloneValues(s.Values))
+	out, err := in.Run(ch, values)
 	if err != nil {
 		return nil, fmt.Errorf("render release %s/%s: %w", s.Namespace, s.Name, err)
 	}

@@ -117,7 +117,7 @@ func (m Maker) PutRelease(ctx context.Context, spec ReleaseSpec, tell Tell) (Rev
 	if err != nil {
 		return Revision{}, err
 	}
-	ch, err := spec.Chart.load()
+	ch, values, err := spec.prepare()
 	if err != nil {
 		return Revision{}, err
 	}
@@ -129,14 +129,14 @@ func (m Maker) PutRelease(ctx context.Context, spec ReleaseSpec, tell Tell) (Rev
 		in := action.NewInstall(cfg)
 		in.ReleaseName, in.Namespace, in.Labels, in.Description = spec.Name, spec.Namespace, labels, about
 		in.WaitStrategy, in.Timeout, in.PostRenderer = waitNot, hookTimeout, stamper{m.mark}
-		_, err = in.Run(ch, cloneValues(spec.Values))
+		_, err = in.Run(ch, values)
 	} else {
 		tell(fmt.Sprintf("upgrading release %s from revision %d", name, last.Number), 0, 0)
 		up := action.NewUpgrade(cfg)
 		up.Namespace, up.Labels, up.Description = spec.Namespace, labels, about
 		up.ServerSideApply, up.ForceConflicts, up.ResetValues = "true", true, true
 		up.WaitStrategy, up.Timeout, up.PostRenderer = waitNot, hookTimeout, stamper{m.mark}
-		_, err = up.Run(spec.Name, ch, cloneValues(spec.Values))
+		_, err = up.Run(spec.Name, ch, values)
 	}
 	if err != nil {
 		return Revision{}, fmt.Errorf("put release %s: %w", name, cause(ctx, err))

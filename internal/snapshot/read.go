@@ -119,6 +119,9 @@ func (a *Artifact) File(name string) (File, error) {
 	return a.Manifest.Files[i], nil
 }
 
+// Path is the directory that the part's files are in.
+func (a *Artifact) Path() string { return a.dir }
+
 // Stored is how many bytes the part's files have on disk, without the manifest.
 func (a *Artifact) Stored() (n int64) {
 	for _, f := range a.Manifest.Files {

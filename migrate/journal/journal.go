@@ -145,12 +145,9 @@ func (j *Journal) Acked() (records uint64, bytes int64) {
 	return j.seq, j.off
 }
 
-// Close gives the run up. It writes nothing.
+// Close gives the run up. It writes nothing, and without the lock nothing can be appended after it.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.dead == nil {
-		j.dead = fmt.Errorf("%w: it was closed", ErrDead)
-	}
 	return errors.Join(j.f.Close(), j.lock.Release())
 }

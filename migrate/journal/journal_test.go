@@ -177,9 +177,9 @@ func TestChain(t *testing.T) {
 	if n, err := count(join(other...)); n != 6 || err != nil {
 		t.Errorf("%d %v", n, err)
 	}
-	foreign := strings.ReplaceAll(string(lines[0]), "7f3a", "7f3b")
-	if _, err := journal.Verify(strings.NewReader(foreign)); !errors.Is(err, journal.ErrCorrupt) {
-		t.Errorf("%v", err)
+	foreign := join(lines[0], framed(bytes.Replace(lines[1], []byte("7f3a"), []byte("7f3b"), 1)))
+	if rep, err := journal.Verify(bytes.NewReader(foreign)); !errors.Is(err, journal.ErrCorrupt) || rep.Records != 1 {
+		t.Errorf("%d records, %v", rep.Records, err)
 	}
 }
 
@@ -194,6 +194,7 @@ func framed(line []byte) []byte {
 func TestHoles(t *testing.T) {
 	b := written(t, 8).Bytes()
 	start := bytes.LastIndexByte(b[:len(b)-1], '\n') + 1
+	before := bytes.LastIndexByte(b[:start-1], '\n') + 1
 	zero := func(from, to int) []byte {
 		c := bytes.Clone(b)
 		clear(c[from:to])
@@ -217,7 +218,8 @@ func TestHoles(t *testing.T) {
 		{"from the middle to a sector's end", start + 3, sector, false},
 		{"from a sector's beginning to the middle", sector, sector + 1, false},
 		{"the newline", len(b) - 1, len(b), false},
-		{"the record before", start - 200, start - 1, false},
+		{"the whole record before", before, start - 1, false}, // it was acknowledged, and so was the one after it
+		{"a part of the record before", start - 200, start - 1, false},
 	} {
 		_, err := count(zero(x.from, x.to))
 		if x.torn != errors.Is(err, journal.ErrTorn) || x.torn == errors.Is(err, journal.ErrCorrupt) {
@@ -334,10 +336,30 @@ func TestTooLong(t *testing.T) {
 	if _, err := j.Append(record(0)); err != nil {
 		t.Errorf("a record that was refused left the journal unusable: %v", err)
 	}
-	line := append(bytes.Repeat([]byte("x"), journal.MaxLine+1), '\n')
-	if _, err := count(line); !errors.Is(err, journal.ErrCorrupt) {
+}
+
+// A file that is no journal, and has no end of a line, is not read into memory to find out.
+func TestEndlessLine(t *testing.T) {
+	r := &endless{}
+	if _, err := journal.NewDecoder(r).Next(); !errors.Is(err, journal.ErrCorrupt) {
 		t.Error(err)
 	}
+	if r.read > journal.MaxLine+1<<20 {
+		t.Errorf("read %d bytes", r.read)
+	}
+}
+
+type endless struct{ read int }
+
+func (r *endless) Read(b []byte) (int, error) {
+	if r.read > 4*journal.MaxLine {
+		return 0, io.EOF
+	}
+	for i := range b {
+		b[i] = 'x'
+	}
+	r.read += len(b)
+	return len(b), nil
 }
 
 // each's error ends Open, and gives the lock back.

@@ -86,6 +86,9 @@ type World struct {
 	// Secrets are values that must not turn up in the journal, the plan or an error.
 	Secrets []string
 
+	// Leaves says what Undo leaves on purpose, when that is all that the step makes: State then doesn't show what was done.
+	Leaves string
+
 	// Found says that the step finds its result in every world that New makes, or only looks: it then has no effects, and
 	// the suite would otherwise complain that nothing can be killed.
 	Found bool

@@ -22,6 +22,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	instance "github.com/slipway-dev/slipway/internal/lab/cloud/mysql"
+	"github.com/slipway-dev/slipway/internal/lab/fleet"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 	"github.com/slipway-dev/slipway/internal/lab/place"
 	"github.com/slipway-dev/slipway/internal/lab/progress"
@@ -39,11 +41,8 @@ const (
 	Loader = "loader"
 )
 
-// The layers, equal to those of the lab's db hosts' packages and of its instances.
-var (
-	mariadbLayer = rootfs.Layer{Name: "mariadb", Suite: rootfs.Bookworm, On: &rootfs.Base, Packages: []string{"mariadb-server"}}
-	mysqlLayer   = rootfs.Layer{Name: "mysql", Suite: rootfs.Sid, On: &rootfs.BaseSid, Packages: []string{"mysql-server", "nftables", "e2fsprogs"}}
-)
+// mariadbLayer is that of the lab's db hosts, so it is built once.
+var mariadbLayer = fleet.RoleLayer(fleet.Database, rootfs.Bookworm)
 
 // Lab starts servers.
 type Lab struct {
@@ -126,7 +125,7 @@ CREATE OR REPLACE USER 'slipway'@'127.0.0.1' IDENTIFIED BY '` + Password + `';
 GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO 'slipway'@'127.0.0.1';
 `}
 
-var mySQL = kind{&mysqlLayer,
+var mySQL = kind{&instance.Layer,
 	[]string{"mysqld", "--no-defaults", "--initialize-insecure", "--user=root", "--datadir=" + data},
 	[]string{"mysqld", "--no-defaults", "--server-id=20", "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--mysqlx=OFF", "--skip-name-resolve"},
 	`SET sql_log_bin=0;
@@ -176,7 +175,11 @@ func (l *Lab) start(ctx context.Context, name string, k kind, o Options) (*Serve
 		}
 	}
 	var out tail
-	if err := m.Run(ctx, machine.Cmd{Argv: k.init, Stdout: &out, Stderr: &out}); err != nil {
+	init := k.init
+	if k.layer == &instance.Layer { // sizes count from the first start
+		init = append(append([]string{}, init...), o.Args...)
+	}
+	if err := m.Run(ctx, machine.Cmd{Argv: init, Stdout: &out, Stderr: &out}); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out.b)
 	}
 	return s, s.Start(ctx)

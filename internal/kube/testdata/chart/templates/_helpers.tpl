@@ -1,0 +1,3 @@
+{{- define "pair.labels" -}}
+app: pair
+{{- end -}}
