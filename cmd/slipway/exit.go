@@ -26,7 +26,7 @@ const exitCodes = `Exit codes:
   1  failed, and safe to resume
   2  wrong usage or configuration; nothing was begun
   3  waiting at a gate
-  4  rolled back
+  4  rolled back, where the run was to go forward; slipway rollback itself ends with 0
   5  needs a person
   6  another writer holds the run`
 

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/google"
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/remote"
+	"github.com/slipway-dev/slipway/internal/secret"
+	"github.com/slipway-dev/slipway/internal/zone"
+	"github.com/slipway-dev/slipway/inventory"
+	"github.com/slipway-dev/slipway/inventory/scan"
+)
+
+// source is how the hosts are looked at. Nothing is dialed before it is used; close ends the connections.
+type source struct {
+	pool    *remote.Pool
+	scan    scan.Source
+	mariadb scan.Account
+}
+
+func openSource(c *config.Config, inv *inventory.Inventory) (*source, error) {
+	var all *multierror.Error
+	rc := remote.Config{User: c.SSH.User, KnownHosts: string(c.SSH.KnownHosts), DialTimeout: time.Duration(c.Limits.Connect)}
+	if c.SSH.Agent {
+		if rc.AgentSocket = os.Getenv("SSH_AUTH_SOCK"); rc.AgentSocket == "" {
+			all = multierror.Append(all, fmt.Errorf("%s: ssh.agent is true and there is no agent: $SSH_AUTH_SOCK is empty", c.Place("ssh.agent")))
+		}
+	}
+	for _, k := range c.SSH.Keys {
+		rc.Keys = append(rc.Keys, remote.Key{Path: string(k.File), Passphrase: k.Passphrase})
+	}
+	for _, j := range c.SSH.Jump {
+		rc.Jump = append(rc.Jump, remote.Host{Name: j.Address, Address: j.Address, Port: j.Port, User: j.User})
+	}
+	s := &source{mariadb: scan.Account{User: c.Source.MariaDB.User, Port: c.Source.MariaDB.Port}}
+	s.mariadb.Password = resolve(&all, c, "source.mariadb.password", c.Source.MariaDB.Password)
+	redis := resolve(&all, c, "source.redis.password", c.Source.Redis.Password)
+	if err := all.ErrorOrNil(); err != nil {
+		return nil, &configError{err}
+	}
+	var err error
+	if s.pool, err = remote.Open(rc, scan.Hosts(inv, c.SSH.User)); err != nil {
+		return nil, &configError{err}
+	}
+	s.scan = scan.Source{Inventory: inv, Looker: remote.NewLooker(s.pool), Dial: s.dial, AtOnce: c.Limits.Hosts, RedisPassword: redis}
+	return s, nil
+}
+
+// dial opens connections as if from the host itself.
+func (s *source) dial(host string) func(context.Context, string, string) (net.Conn, error) {
+	return remote.Dialer(s.pool, host)
+}
+
+// rows is the standby that the rows are read from.
+func (s *source) rows(c *config.Config) *dbcopy.Source {
+	host := c.Source.MariaDB.SnapshotFrom
+	return dbcopy.NewSource(dbcopy.Endpoint{
+		Name:     host,
+		Addr:     net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Source.MariaDB.Port)),
+		User:     s.mariadb.User,
+		Password: s.mariadb.Password,
+		Dial:     s.dial(host),
+	})
+}
+
+func (s *source) close() error { return s.pool.Close() }
+
+// resolve reads a secret; what is wrong with it is added to all, with its place. The zero reference is the zero secret.
+func resolve(all **multierror.Error, c *config.Config, path string, r secret.Ref) secret.String {
+	if r.IsZero() {
+		return secret.String{}
+	}
+	v, err := r.Resolve()
+	if err != nil {
+		*all = multierror.Append(*all, fmt.Errorf("%s: %s: %w", c.Place(path), path, err))
+	}
+	return v
+}
+
+func userAgent() string { return "slipway/" + version }
+
+// target is how Google's APIs, and what is made through them, are reached. Nothing is dialed before it is used.
+type target struct {
+	google   *google.Client
+	roots    *x509.CertPool
+	loadAs   string
+	password secret.Ref
+}
+
+func openTarget(c *config.Config) (*target, error) {
+	var all *multierror.Error
+	key := resolve(&all, c, "google.credentials", c.Google.Credentials)
+	if err := all.ErrorOrNil(); err != nil {
+		return nil, &configError{err}
+	}
+	e := c.Google.Endpoints
+	g, err := google.New(google.Options{
+		Key: key, CAFile: string(c.CAFile), UserAgent: userAgent(),
+		Endpoints: google.Endpoints{SQLAdmin: e.SQLAdmin, Container: e.Container, DNS: e.DNS, ResourceManager: e.ResourceManager},
+	})
+	if err != nil {
+		return nil, &configError{err}
+	}
+	roots, err := google.Roots(string(c.CAFile))
+	if err != nil {
+		return nil, &configError{err}
+	}
+	t := &target{google: g, roots: roots, loadAs: c.CloudSQL.LoadAs}
+	for _, u := range c.CloudSQL.Users {
+		if u.Name == t.loadAs {
+			t.password = u.Password
+		}
+	}
+	return t, nil
+}
+
+// cluster opens the API server of a cluster that a run made.
+func (t *target) cluster(cl google.Cluster) (*kube.Cluster, error) {
+	return kube.Connect(kube.Access{Endpoint: cl.Endpoint, CA: cl.CA, Tokens: t.google.Tokens(), UserAgent: userAgent()})
+}
+
+// database opens an instance that a run made, as the account that loads and verifies.
+func (t *target) database(i google.Instance) (*dbcopy.Target, error) {
+	tls, err := i.TLS()
+	if err != nil {
+		return nil, err
+	}
+	password, err := t.password.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("password of %s: %w", t.loadAs, err)
+	}
+	return dbcopy.NewTarget(dbcopy.Endpoint{
+		Name: "instance " + i.Name, Addr: net.JoinHostPort(i.Address(), "3306"), User: t.loadAs, Password: password, TLS: tls,
+	}), nil
+}
+
+// zones are production's zone, which a rehearsal only looks at, and the one that it rehearses on.
+type zones struct{ production, rehearsal zone.Zone }
+
+func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err error) {
+	open := func(d config.Zone, act bool) (zone.Zone, error) {
+		if c.DNS.Provider == "clouddns" {
+			var hand zone.CloudDNSActor
+			if act {
+				hand = t.google.ActOnZone(c.Google.Project, d.ManagedZone)
+			}
+			return zone.OpenCloudDNS(ctx, t.google.LookAtZone(c.Google.Project, d.ManagedZone), hand, zone.Servers{})
+		}
+		var all *multierror.Error
+		a := zone.OVHAccess{Endpoint: c.DNS.OVH.Endpoint, Roots: t.roots, UserAgent: userAgent()}
+		a.AppKey = resolve(&all, c, "dns.ovh.application_key", c.DNS.OVH.ApplicationKey)
+		a.AppSecret = resolve(&all, c, "dns.ovh.application_secret", c.DNS.OVH.ApplicationSecret)
+		a.ConsumerKey = resolve(&all, c, "dns.ovh.consumer_key", c.DNS.OVH.ConsumerKey)
+		if err := all.ErrorOrNil(); err != nil {
+			return nil, &configError{err}
+		}
+		return zone.NewOVH(a, d.Zone, zone.Servers{})
+	}
+	if z.production, err = open(c.DNS.Production, false); err != nil {
+		return z, err
+	}
+	z.rehearsal, err = open(c.DNS.Rehearsal, true)
+	return z, err
+}

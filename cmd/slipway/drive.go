@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"syscall"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"github.com/slipway-dev/slipway/internal/ui"
+	"github.com/slipway-dev/slipway/migrate"
+	"github.com/slipway-dev/slipway/migrate/journal"
+)
+
+// options are what this process brings to a run.
+func (r *rehearsal) options() (migrate.Options, error) {
+	who, host, err := whoAmI()
+	if err != nil {
+		return migrate.Options{}, err
+	}
+	o := migrate.Options{Tool: tool(), Who: who + "@" + host, Host: host, PID: os.Getpid()}
+	for _, d := range r.config.Digests() {
+		o.Config = append(o.Config, migrate.Setting{Name: d.Name, Digest: d.SHA256})
+	}
+	o.Config = append(o.Config, migrate.Setting{Name: "inventory", Digest: r.inv.Digest()})
+	return o, nil
+}
+
+func whoAmI() (who, host string, err error) {
+	u, err := user.Current()
+	if err != nil {
+		return "", "", fmt.Errorf("find out who runs this: %w", err)
+	}
+	if host, err = os.Hostname(); err != nil {
+		return "", "", fmt.Errorf("find out on which host this runs: %w", err)
+	}
+	return u.Username, host, nil
+}
+
+// drive shows a run while work moves it, closes it, and prints what it took, where its journal is, and what to type next.
+func (p *program) drive(ctx context.Context, run *migrate.Run, dir *journal.Dir, work func(context.Context) error) error {
+	log, err := openLog(filepath.Join(dir.Path(), "log.jsonl"))
+	if err != nil {
+		return errors.Join(err, run.Close())
+	}
+	run.Listen(log.event)
+	screen := p.show(run)
+	if t := run.Torn(); t != nil {
+		screen.say("warning: %v; it was cut, and nothing that was promised is lost", t)
+	}
+	restore := p.onSignal(run, screen)
+	err = work(ctx)
+	restore()
+	return p.report(dir, errors.Join(err, run.Close(), screen.close(), log.close()))
+}
+
+// onSignal lets the first Ctrl-C ask the run to stop at the next safe point, and the second end the process at once, which
+// is a crash that resume handles.
+func (p *program) onSignal(run *migrate.Run, screen screen) (restore func()) {
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				if n > 0 {
+					fmt.Fprintf(p.err, "\n%s again: stopped at once; to go on: slipway resume %s\n", s, run.ID())
+					os.Exit(exitFailed)
+				}
+				screen.say("%s: stops at the next safe point, when what runs has finished; again to stop at once", s)
+				run.Pause()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+// screen is where a run is shown.
+type screen struct {
+	say   func(format string, a ...any)
+	close func() error
+}
+
+// show renders the run's events until it is closed.
+func (p *program) show(run *migrate.Run) screen {
+	if p.output == text {
+		t := ui.NewTerminal(p.out, columns(p.out))
+		run.Listen(t.Show)
+		return screen{t.Say, t.Close}
+	}
+	var failed error
+	run.Listen(func(e migrate.Event) {
+		b, err := migrate.EventJSON(e)
+		if err == nil {
+			_, err = fmt.Fprintf(p.out, "%s\n", b)
+		}
+		failed = errors.Join(failed, err)
+	})
+	return screen{
+		say:   func(format string, a ...any) { fmt.Fprintf(p.err, format+"\n", a...) },
+		close: func() error { return failed },
+	}
+}
+
+// columns gives the width of a screen, or nil where out is none.
+func columns(out io.Writer) func() int {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return func() int {
+		w, _, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 80
+		}
+		return w
+	}
+}
+
+// report prints what a run took, where its journal is, and what to type next. With JSON it is the last line, under
+// "event": "report".
+func (p *program) report(dir *journal.Dir, err error) error {
+	r, readErr := openRecord(dir.Path())
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	s := r.report()
+	last := struct {
+		Event string `json:"event"`
+		statusReport
+	}{"report", s}
+	err = errors.Join(err, p.print(last, func(w io.Writer) error {
+		fmt.Fprintln(w)
+		return writeStatus(w, r, s)
+	}))
+	return hint(err, "%s", s.Next)
+}
+
+// fileLog writes a run's events as JSON into a file of the run's directory. It is for people; nothing is read back from it.
+type fileLog struct {
+	zap  *zap.Logger
+	file *os.File
+}
+
+func openLog(path string) (*fileLog, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log: %w", err)
+	}
+	enc := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
+	return &fileLog{zap.New(zapcore.NewCore(enc, zapcore.AddSync(f), zap.DebugLevel)), f}, nil
+}
+
+func (l *fileLog) event(e migrate.Event) { l.zap.Info(e.Name(), zap.Any("event", e)) }
+
+func (l *fileLog) close() error { return errors.Join(l.zap.Sync(), l.file.Close()) }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/google"
+	"github.com/slipway-dev/slipway/internal/snapshot"
+	"github.com/slipway-dev/slipway/internal/zone"
+	"github.com/slipway-dev/slipway/inventory"
+	"github.com/slipway-dev/slipway/inventory/scan"
+	"github.com/slipway-dev/slipway/migrate"
+	"github.com/slipway-dev/slipway/runbooks"
+	"github.com/slipway-dev/slipway/steps/cloudsql"
+	"github.com/slipway-dev/slipway/steps/cluster"
+	"github.com/slipway-dev/slipway/steps/dns"
+	"github.com/slipway-dev/slipway/steps/hosts"
+	"github.com/slipway-dev/slipway/steps/mariadb"
+)
+
+// rehearsal is the configuration's runbook, wired to rehearse: eyes on the real source, hands on what the run makes and on
+// the zone that is marked for it.
+type rehearsal struct {
+	config *config.Config
+	inv    *inventory.Inventory
+	book   *migrate.Runbook[migrate.Rehearsal]
+	source *source
+}
+
+// openRehearsal wires it. reuse is the snapshot to fill the target from, "" for a new one; facts is where preflight keeps
+// what it read, "" for nowhere.
+func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts string) (*rehearsal, error) {
+	c, inv, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	s, err := site(c, inv)
+	if err != nil {
+		return nil, err
+	}
+	s.Reuse, s.Keep = reuse, keepIn(facts)
+	src, err := openSource(c, inv)
+	if err != nil {
+		return nil, err
+	}
+	tgt, err := openTarget(c)
+	if err != nil {
+		return nil, err
+	}
+	store, err := snapshot.At(string(c.Snapshots.Directory))
+	if err != nil {
+		return nil, &configError{err}
+	}
+	z, err := openZones(ctx, c, tgt)
+	if err != nil {
+		return nil, err
+	}
+	w := wireRehearsal(c, src, tgt, mariadb.Store{Store: store}, z)
+	return &rehearsal{c, inv, runbooks.Phases(w, s), src}, nil
+}
+
+func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Store, z zones) runbooks.Wiring[migrate.Rehearsal] {
+	var (
+		project  = c.Google.Project
+		location = c.Cluster.Location
+		servers  = zone.Servers{}
+		flip     = zone.HandOnRehearsal(z.rehearsal, z.production)
+	)
+	return runbooks.Wiring[migrate.Rehearsal]{
+		Hosts:     migrate.Look("source's hosts", hosts.HostsLooker(scan.LookAtFleet(src.scan))),
+		Databases: migrate.Look("source's MariaDB", hosts.MariaDBLooker(scan.LookAtDatabases(src.scan, src.mariadb))),
+		Gluster:   migrate.Look("source's Gluster", hosts.GlusterLooker(scan.LookAtVolume(src.scan, c.Source.Gluster.Volume))),
+		Rows:      migrate.Look("source's MariaDB", mariadb.OnlySource(src.rows(c))),
+
+		Artifacts: migrate.Look("snapshots", mariadb.OnlyStore(store)),
+		Keep: migrate.Maker[migrate.Rehearsal]("snapshots", func(context.Context, migrate.Stamp) (mariadb.StoreHand, error) {
+			return store, nil
+		}),
+		Load: migrate.Look("snapshots", cloudsql.OnlyArtifacts(store)),
+
+		Project:  migrate.Look("google project", cluster.OnlyProject(tgt.google.LookAtProject(project, location))),
+		Clusters: migrate.Look("google project", cluster.OnlyLook(tgt.google.LookAtClusters(project, location))),
+		MakeClusters: migrate.Maker[migrate.Rehearsal]("google project", func(_ context.Context, s migrate.Stamp) (cluster.Make, error) {
+			return tgt.google.MakeClusters(project, location, runbooks.Mark(s)), nil
+		}),
+		SQL: migrate.Look("google project", cloudsql.OnlyAdmin(tgt.google.LookAtSQL(project))),
+		MakeSQL: migrate.Maker[migrate.Rehearsal]("google project", func(_ context.Context, s migrate.Stamp) (cloudsql.AdminMake, error) {
+			return tgt.google.MakeSQL(project, runbooks.Mark(s)), nil
+		}),
+
+		Production: migrate.Look("production's zone", dns.OnlyLook(zone.See(z.production, servers))),
+		Flipped:    migrate.LookShadow("rehearsal zone", dns.OnlyLook(zone.SeeRehearsal(z.rehearsal, z.production, servers))),
+		Flip: migrate.Shadow("rehearsal zone", flip.Marked, func(context.Context, migrate.Stamp) (dns.Act, error) {
+			return flip, nil
+		}),
+
+		Kube:   func(_ context.Context, cl google.Cluster) (runbooks.Kube, error) { return tgt.cluster(cl) },
+		Target: func(_ context.Context, i google.Instance) (runbooks.Target, error) { return tgt.database(i) },
+	}
+}
+
+// keepIn writes facts beside the journal, for people: dir/NAME.json, 0600.
+func keepIn(dir string) hosts.Keep {
+	return func(_ context.Context, name string, facts any) error {
+		if dir == "" {
+			return nil
+		}
+		b, err := json.MarshalIndent(facts, "", "  ")
+		if err != nil {
+			return fmt.Errorf("keep facts of %s: %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), append(b, '\n'), 0o600); err != nil {
+			return fmt.Errorf("keep facts of %s: %w", name, err)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,88 @@
+package runbooks
+
+import (
+	"context"
+
+	"github.com/slipway-dev/slipway/internal/google"
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/snapshot"
+	"github.com/slipway-dev/slipway/internal/stamp"
+	"github.com/slipway-dev/slipway/migrate"
+	"github.com/slipway-dev/slipway/steps/cloudsql"
+	"github.com/slipway-dev/slipway/steps/cluster"
+	"github.com/slipway-dev/slipway/steps/dns"
+	"github.com/slipway-dev/slipway/steps/hosts"
+	"github.com/slipway-dev/slipway/steps/mariadb"
+	"github.com/slipway-dev/slipway/steps/smoke"
+)
+
+// Wiring is with what a runbook looks and acts, and all in which a rehearsal and a cut-over differ. Its hands are
+// branded with the mode.
+type Wiring[M migrate.Mode] struct {
+	// The source: there is no hand on it in this runbook.
+	Hosts     migrate.Eye[hosts.HostsLooker]
+	Databases migrate.Eye[hosts.MariaDBLooker]
+	Gluster   migrate.Eye[hosts.GlusterLooker]
+	Rows      migrate.Eye[mariadb.Source]
+
+	// The artifacts on this machine.
+	Artifacts migrate.Eye[mariadb.StoreLook]
+	Keep      migrate.Hand[M, mariadb.StoreHand]
+	Load      migrate.Eye[cloudsql.Artifacts]
+
+	// The project: a hand that makes, and deletes what it made.
+	Project      migrate.Eye[cluster.ProjectLook]
+	Clusters     migrate.Eye[cluster.Look]
+	MakeClusters migrate.Hand[M, cluster.Make]
+	SQL          migrate.Eye[cloudsql.AdminLook]
+	MakeSQL      migrate.Hand[M, cloudsql.AdminMake]
+
+	// The zones: production's is looked at; which one is flipped is the mode's.
+	Production migrate.Eye[dns.Look]
+	Flipped    migrate.Eye[dns.Look]
+	Flip       migrate.Hand[M, dns.Act]
+
+	// What the run itself made, opened from its recorded result.
+	Kube    func(context.Context, google.Cluster) (Kube, error)
+	Target  func(context.Context, google.Instance) (Target, error)
+	Visitor func(context.Context, Target, snapshot.Files) (smoke.Visitor, error)
+}
+
+// Kube is a cluster that the run made.
+type Kube interface {
+	View() kube.Viewer
+	Make(stamp.Stamp) kube.Maker
+}
+
+// Target is a database that the run made.
+type Target interface {
+	cloudsql.RowsLoad
+	Row(ctx context.Context, schema, query string, args []string) ([]string, error)
+}
+
+// seen is an eye on what is in the cluster that a step makes; absent is what a plan sees before.
+func seen[M migrate.Mode, L any](w Wiring[M], cl migrate.Ref[google.Cluster], absent L, only func(kube.Viewer) L) migrate.Eye[L] {
+	return migrate.LookAt(cl, absent, func(ctx context.Context, c google.Cluster) (L, error) {
+		k, err := w.Kube(ctx, c)
+		if err != nil {
+			return absent, err
+		}
+		return only(k.View()), nil
+	})
+}
+
+// made is a hand on what this run makes in that cluster.
+func made[M migrate.Mode, A any](w Wiring[M], cl migrate.Ref[google.Cluster], as func(kube.Maker) A) migrate.Hand[M, A] {
+	return migrate.Created[M](cl, func(ctx context.Context, c google.Cluster, s migrate.Stamp) (a A, err error) {
+		k, err := w.Kube(ctx, c)
+		if err != nil {
+			return a, err
+		}
+		return as(k.Make(Mark(s))), nil
+	})
+}
+
+// Mark is a step's stamp as the clients of what it makes take it.
+func Mark(s migrate.Stamp) stamp.Stamp {
+	return stamp.Stamp{Run: s.Run, Step: string(s.Step), Fence: s.Fence}
+}
