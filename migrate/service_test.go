@@ -230,3 +230,27 @@ func TestWayBackWaitsForAService(t *testing.T) {
 		}
 	})
 }
+
+// A rollback that undoes a drained service doesn't start it again for that; one that keeps it does.
+func TestDrainedServiceInARollback(t *testing.T) {
+	for keeps, starts := range map[migrate.StepID]int{"": 1, "service": 2} {
+		inLab(t, func(l *lab) {
+			at, n := 0.0, 0
+			rb := func() *migrate.Runbook[migrate.Rehearsal] {
+				rb := serving(plainService{n: &n, at: &at})
+				migrate.AddGate(rb, migrate.Gate{ID: "gate"})
+				return rb
+			}
+			l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrWaiting)
+			err := l.run(rb(), migrate.Options{}, func(r *migrate.Run) error { return r.Rollback(context.Background(), keeps, "test") })
+			if keeps == "" {
+				l.must(err, migrate.ErrRolledBack)
+			} else {
+				l.must(err, nil)
+			}
+			if n != starts {
+				t.Errorf("keeps %q: started %d times, not %d", keeps, n, starts)
+			}
+		})
+	}
+}
