@@ -14,7 +14,7 @@ import (
 // A deadline that has passed turns the run back: while somebody is asked, with an answer that came too late, and while
 // no process was there at all, whatever the configuration says by then.
 func TestGateDeadline(t *testing.T) {
-	for _, when := range []string{"while asking", "late answer", "while down"} {
+	for _, when := range []string{"while asking", "late answer", "while down", "while down, and nobody is there"} {
 		t.Run(when, func(t *testing.T) {
 			inLab(t, func(l *lab) {
 				by := time.Now().Add(time.Hour)
@@ -35,11 +35,13 @@ func TestGateDeadline(t *testing.T) {
 					<-ctx.Done()
 					return migrate.Answer{}, nil
 				}
-				if when == "while down" {
+				if strings.HasPrefix(when, "while down") {
 					l.must(process(l.world, l.d, book(), nobody(), resume), migrate.ErrWaiting)
 					time.Sleep(2 * time.Hour)
 					by = time.Now().Add(time.Hour) // a new deadline in the configuration doesn't move the recorded one
-					o = passing()
+					if o = passing(); when != "while down" {
+						o.Ask = nil
+					}
 				}
 				l.must(process(l.world, l.d, book(), o, resume), migrate.ErrRolledBack)
 				l.good(isOld(l.world))
@@ -94,6 +96,68 @@ func TestGateChecksHealthAtThePass(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A gate refuses a pass while a service that it names lags too far behind, or is down, and says which.
+func TestGateNamesItsServices(t *testing.T) {
+	for _, x := range []struct {
+		name, refused string
+		follow        func(ctx context.Context, f *migrate.Feed[float64], n int, at *float64) error
+	}{
+		{"lags", "service lags by 5s, and may by 2s", func(ctx context.Context, f *migrate.Feed[float64], _ int, at *float64) error {
+			f.Applied(*at, 5*time.Second)
+			time.Sleep(time.Minute)
+			return followTo(ctx, f, at)
+		}},
+		{"is down", "service is not up: injected", func(ctx context.Context, f *migrate.Feed[float64], n int, at *float64) error {
+			if n > 1 && n < 9 {
+				return errInjected
+			}
+			f.Applied(*at, 0)
+			if n == 1 {
+				time.Sleep(time.Millisecond)
+				return errInjected
+			}
+			return followTo(ctx, f, at)
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			inLab(t, func(l *lab) {
+				at, n := 0.0, 0
+				rb := migrate.NewRunbook[migrate.Rehearsal]()
+				rb.Phase("follow")
+				eye := migrate.Look("nothing", struct{}{})
+				sv := migrate.AddService(rb, plainService{n: &n, at: &at, follow: func(ctx context.Context, f *migrate.Feed[float64], n int) error { return x.follow(ctx, f, n, &at) }},
+					eye, migrate.NoHands[migrate.Rehearsal](eye))
+				migrate.AddGate(rb, migrate.Gate{ID: "gate", Healthy: []migrate.Dep{sv.Dep()}, MaxLag: 2 * time.Second})
+				migrate.DrainToTip(rb, "drain", sv)
+				refused := map[string]int{}
+				l.must(l.run(rb, migrate.Options{Ask: func(_ context.Context, q migrate.Question) (migrate.Answer, error) {
+					time.Sleep(10 * time.Millisecond)
+					refused[q.Refused]++
+					return migrate.Answer{Word: migrate.Pass}, nil
+				}}, resume), nil)
+				if refused[x.refused] < 3 || refused[""] != 1 || len(refused) != 2 {
+					t.Errorf("refused: %v", refused)
+				}
+			})
+		})
+	}
+}
+
+// A run that ends kept ends before a point of no return, and can be rolled back from there.
+func TestKeptBeforeThePointOfNoReturn(t *testing.T) {
+	inLab(t, func(l *lab) {
+		o := passing()
+		o.Ending = migrate.EndKept(legs...)
+		l.must(process(l.world, l.d, phases(forRehearsal(l.world)), o, resume), nil)
+		if got := l.history().State(false); got != migrate.StateKept || len(l.kinds("finalize")) > 0 {
+			t.Errorf("state %q, gate %v", got, l.kinds("finalize"))
+		}
+		l.must(process(l.world, l.d, phases(forRehearsal(l.world)), o, resume), nil) // kept stays kept
+		l.must(process(l.world, l.d, phases(forRehearsal(l.world)), o, rollback), migrate.ErrRolledBack)
+		l.good(isUntouched(l.world))
 	})
 }
 

@@ -164,6 +164,38 @@ func TestLostLockEndsTheRun(t *testing.T) {
 	}
 }
 
+// When the journal can't be written any more, what runs is told to stop: nothing that it does could be recorded.
+func TestDeadJournalEndsTheRun(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		inLab(t, func(l *lab) {
+			wait := func(ctx context.Context) error {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Minute):
+					t.Error("it was not told to stop")
+					return nil
+				}
+			}
+			fail := func() { time.Sleep(time.Second); l.d.FailSync(1) }
+			long, short := plain{spec: id("long")}, plain{spec: id("short")}
+			if back {
+				long.undo = func(ctx context.Context, _ migrate.Recorded[plainOut]) error { return wait(ctx) }
+				short.undo = func(context.Context, migrate.Recorded[plainOut]) error { fail(); return nil }
+			} else {
+				long.run = func(ctx context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+					return o, wait(ctx)
+				}
+				short.run = func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+					fail()
+					return o, nil
+				}
+			}
+			l.must(l.run(book(long, short), migrate.Options{Ending: migrate.EndWithRollback()}, resume), journal.ErrDead)
+		})
+	}
+}
+
 // Each process that goes on with a run has a higher fence number; one that only looks has none of its own.
 func TestFence(t *testing.T) {
 	inLab(t, func(l *lab) {
@@ -287,6 +319,13 @@ func TestEndingIsPinned(t *testing.T) {
 		if got := l.history().State(false); got != migrate.StateDone {
 			t.Errorf("state %q", got)
 		}
+	})
+	inLab(t, func(l *lab) { // nor does it when another program is accepted
+		d := &diary{}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(d.noting("a"), migrate.Gate{ID: "gate"}) }
+		l.must(l.run(rb(), migrate.Options{Ending: migrate.EndWithRollback(), Tool: "1"}, resume), migrate.ErrWaiting)
+		l.must(l.run(rb(), migrate.Options{Ending: migrate.EndKept(), Tool: "2", Accept: "a fix", Ask: answers(migrate.Pass)}, resume), nil)
+		d.index(t, "undo a-")
 	})
 }
 

@@ -262,6 +262,8 @@ func TestManifest(t *testing.T) {
 			differs: []string{"configuration: hosts has changed", "configuration: new is new", "configuration: zone is gone"}},
 		{name: "another argument", steps: base, change: func(o *migrate.Options) { o.Arguments[0].Value = "s2" }, differs: []string{"arguments: was [{snapshot s1}], is [{snapshot s2}]"}},
 		{name: "another version", steps: append(append(slices.Clone(base[:2]), versioned(2)), base[3:]...), differs: []string{"step b: version: was 1, is 2"}},
+		{name: "another point of no return", steps: append(append(slices.Clone(base[:3]), migrate.Gate{ID: "gate", PointOfNoReturn: true}), base[4:]...),
+			differs: []string{"step gate: point of no return: was false, is true"}},
 		{name: "one more, later", steps: append(slices.Clone(base), plain{spec: id("d")}), differs: []string{"step d: is new"}},
 		{name: "one less, later", steps: without(4), differs: []string{"step c: is gone"}},
 		{name: "one more, before", steps: with(1, plain{spec: id("d")}), differs: []string{"step d: is new"}, never: "step d has not run, and what comes after it has"},

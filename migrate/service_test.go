@@ -105,12 +105,8 @@ func TestServiceIsSupervised(t *testing.T) {
 			if n == 1 {
 				f.Applied(nan(), 0)
 			}
-			if n < 3 {
-				f.Applied(*at, 0)
-				return nil
-			}
-			return followTo(ctx, f, at)
-		}, "", 3, 2},
+			return followTo(ctx, f, at) // as if nothing had been
+		}, "", 2, 1},
 		{"never starts", func(context.Context, *migrate.Feed[float64], int, *float64) error { return errInjected },
 			"service: follow: injected", 5, 5},
 		{"stops where it was not told to", func(ctx context.Context, f *migrate.Feed[float64], _ int, _ *float64) error {
@@ -233,4 +229,28 @@ func TestWayBackWaitsForAService(t *testing.T) {
 			t.Errorf("left at %v after %d starts", at, n)
 		}
 	})
+}
+
+// A rollback that undoes a drained service doesn't start it again for that; one that keeps it does.
+func TestDrainedServiceInARollback(t *testing.T) {
+	for keeps, starts := range map[migrate.StepID]int{"": 1, "service": 2} {
+		inLab(t, func(l *lab) {
+			at, n := 0.0, 0
+			rb := func() *migrate.Runbook[migrate.Rehearsal] {
+				rb := serving(plainService{n: &n, at: &at})
+				migrate.AddGate(rb, migrate.Gate{ID: "gate"})
+				return rb
+			}
+			l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrWaiting)
+			err := l.run(rb(), migrate.Options{}, func(r *migrate.Run) error { return r.Rollback(context.Background(), keeps, "test") })
+			if keeps == "" {
+				l.must(err, migrate.ErrRolledBack)
+			} else {
+				l.must(err, nil)
+			}
+			if n != starts {
+				t.Errorf("keeps %q: started %d times, not %d", keeps, n, starts)
+			}
+		})
+	}
 }
