@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// errAnotherServer: the certificate is good and names somebody else. Asking again doesn't help.
+var errAnotherServer = errors.New("another server")
+
 // TLS is how a client proves that it speaks with this instance. Where the certificate names the instance (a CA mode with DNS names), the
 // name is checked. With Google's default mode there is one authority per instance and no DNS name: then the chain is checked and that
 // the certificate's common name is "project:instance", as Google's own connectors do
@@ -39,7 +42,7 @@ func (i Instance) TLS() (*tls.Config, error) {
 			return fmt.Errorf("the server at instance %s's address: %w", i.Name, err)
 		}
 		if leaf.Subject.CommonName != want {
-			return fmt.Errorf("the server at instance %s's address is %q, not %q", i.Name, leaf.Subject.CommonName, want)
+			return fmt.Errorf("the server at instance %s's address is %q, not %q: %w", i.Name, leaf.Subject.CommonName, want, errAnotherServer)
 		}
 		return nil
 	}

@@ -185,7 +185,7 @@ func (m Maker) DeleteClaim(ctx context.Context, namespace, name string, tell Tel
 		if err != nil && !errors.Is(err, ErrNoClass) {
 			return err
 		}
-		left := "volume " + volume
+		left := strings.TrimSpace("its volume " + volume)
 		if there {
 			if err := m.mark.Check(s.Labels); err != nil {
 				return fmt.Errorf("delete claim %s/%s: %w", namespace, name, err)

@@ -85,10 +85,20 @@ func (c *Cluster) Exec(ctx context.Context, r ExecRequest) error {
 		return fmt.Errorf("exec %s in pod %s: %w", r.Command[0], pod, context.Cause(ctx))
 	case errors.As(err, &code):
 		return &ExitError{Pod: pod, Command: r.Command[0], Code: code.Code, Stderr: last.String()}
-	case errors.As(err, &status), httpstream.IsUpgradeFailure(err):
+	case errors.As(err, &status), httpstream.IsUpgradeFailure(err), notStarted(err):
 		return fmt.Errorf("exec %s in pod %s: %w", r.Command[0], pod, err)
 	}
 	return fmt.Errorf("exec %s in pod %s: %w: %w", r.Command[0], pod, ErrLost, err)
+}
+
+// notStarted: the answer is the kubelet's or the container runtime's that no such command began. client-go gives it as text alone.
+func notStarted(err error) bool {
+	for _, s := range []string{"unable to upgrade connection", "failed to exec in container", "container not found"} {
+		if strings.Contains(err.Error(), s) {
+			return true
+		}
+	}
+	return false
 }
 
 // tail keeps the last 2 KiB of what is written to it.

@@ -9,13 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/oauth2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/slipway-dev/slipway/internal/stamp"
 )
@@ -45,10 +48,11 @@ type Cluster struct {
 type pace struct {
 	first, most time.Duration // the wait between two looks grows from first to most
 	trouble     time.Duration // a request that fails in a passing way is sent again for so long
+	steady      time.Duration // what is ready must still be so after this: a program that crashes at its start is ready for a moment
 	patience    time.Duration // a pod may stay in a state that seldom ends well (no image, crashes) for so long
 }
 
-var realPace = pace{first: 100 * time.Millisecond, most: 2 * time.Second, trouble: 2 * time.Minute, patience: 3 * time.Minute}
+var realPace = pace{first: 100 * time.Millisecond, most: 2 * time.Second, trouble: 2 * time.Minute, steady: time.Second, patience: 3 * time.Minute}
 
 // Connect makes the clients and dials nothing.
 func Connect(a Access) (*Cluster, error) {
@@ -62,12 +66,16 @@ func Connect(a Access) (*Cluster, error) {
 		QPS:             50, Burst: 100, // a release has some 60 objects; the default of 5 a second makes each look take seconds
 		WrapTransport: func(next http.RoundTripper) http.RoundTripper { return bearer{a.Tokens, next} },
 	}
+	silence()
 	client, err := kubernetes.NewForConfig(conf)
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes client for %s: %w", a.Endpoint, err)
 	}
 	return &Cluster{config: conf, client: client, pace: realPace}, nil
 }
+
+// silence keeps client-go from writing to standard error behind the terminal's back: what fails is an error here, and is said there.
+var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
 // bearer puts a token on each request, websocket and SPDY upgrades included.
 type bearer struct {

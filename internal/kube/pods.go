@@ -53,12 +53,19 @@ func podTrouble(p *corev1.Pod) trouble {
 				t.grave = true
 			case "CrashLoopBackOff":
 				t.grave = true
-				if last := c.LastTerminationState.Terminated; last != nil {
-					t.words = fmt.Sprintf("container %s ended %d times, last with exit status %d (%s) %s; see: kubectl logs -n %s %s -c %s --previous",
-						c.Name, c.RestartCount, last.ExitCode, last.Reason, oneLine(last.Message), p.Namespace, p.Name, c.Name)
+				if c.LastTerminationState.Terminated != nil {
+					t.words = restarts(p, c)
 				}
 			}
 			return t
+		}
+		if end := c.State.Terminated; end != nil && end.ExitCode != 0 {
+			c.LastTerminationState.Terminated = end
+			return trouble{"Ended", restarts(p, c), true}
+		}
+		// Without a probe, a program that crashes is ready from each start until its end.
+		if run := c.State.Running; run != nil && c.RestartCount > 0 && time.Since(run.StartedAt.Time) < calm {
+			return trouble{"Restarted", restarts(p, c), true}
 		}
 	}
 	for _, c := range p.Status.Conditions {
@@ -75,6 +82,17 @@ func podTrouble(p *corev1.Pod) trouble {
 		}
 	}
 	return trouble{reason: string(p.Status.Phase)}
+}
+
+// calm is how long a container that was restarted must run until its pod is believed to be ready.
+const calm = 10 * time.Second
+
+func restarts(p *corev1.Pod, c corev1.ContainerStatus) string {
+	how := "an unknown status"
+	if last := c.LastTerminationState.Terminated; last != nil {
+		how = fmt.Sprintf("exit status %d (%s) %s", last.ExitCode, last.Reason, oneLine(last.Message))
+	}
+	return fmt.Sprintf("container %s ended %d times, last with %s; see: kubectl logs -n %s %s -c %s --previous", c.Name, c.RestartCount, how, p.Namespace, p.Name, c.Name)
 }
 
 func terminated(all []corev1.ContainerStatus) string {
@@ -182,7 +200,7 @@ func (v Viewer) pod(ctx context.Context, namespace, name string) (*corev1.Pod, b
 }
 
 func (m Maker) podReady(ctx context.Context, namespace, name string, tell Tell) error {
-	began, grave := time.Now(), time.Time{}
+	began, grave, ready := time.Now(), time.Time{}, time.Time{}
 	for pause := time.Duration(0); ; {
 		p, there, err := m.c.View().pod(ctx, namespace, name)
 		if err != nil {
@@ -193,8 +211,18 @@ func (m Maker) podReady(ctx context.Context, namespace, name string, tell Tell) 
 		}
 		t := podTrouble(p)
 		if t.reason == "" {
-			return nil
+			if ready.IsZero() {
+				ready = time.Now()
+			}
+			if time.Since(ready) >= m.c.pace.steady {
+				return nil
+			}
+			if err := sleep(ctx, m.c.pace.steady); err != nil {
+				return fmt.Errorf("wait for pod %s/%s: %w", namespace, name, err)
+			}
+			continue
 		}
+		ready = time.Time{}
 		if t, err = m.c.View().explain(ctx, p, t); err != nil {
 			return err
 		}

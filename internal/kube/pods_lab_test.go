@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/slipway-dev/slipway/internal/stamp"
 )
@@ -112,9 +113,9 @@ func TestLabExec(t *testing.T) {
 	var refused atomic.Int32
 	old.config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return transport(func(r *http.Request) (*http.Response, error) {
-			if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/exec") {
 				refused.Add(1)
-				return &http.Response{StatusCode: 403, Status: "403 Forbidden", Header: http.Header{}, Body: io.NopCloser(strings.NewReader("no")), Request: r}, nil
+				return nil, &httpstream.UpgradeFailureError{Cause: errors.New("a proxy on the way knows no websocket")}
 			}
 			return next.RoundTrip(r)
 		})

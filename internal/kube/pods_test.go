@@ -21,6 +21,14 @@ func TestPodTrouble(t *testing.T) {
 	crash.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error", Message: "no\ndatabase"}
 	ready := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue}
 	now := metav1.Now()
+	ended := func(code int32) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: "c", RestartCount: 1, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error"}}}
+	}
+	again := func(since time.Duration) corev1.ContainerStatus {
+		c := crash
+		c.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(time.Now().Add(-since))}}
+		return c
+	}
 	for name, c := range map[string]struct {
 		pod   corev1.Pod
 		want  string
@@ -33,13 +41,19 @@ func TestPodTrouble(t *testing.T) {
 			ContainerStatuses: []corev1.ContainerStatus{waiting("PodInitializing", "")}}}, "ErrImagePull: no such host", true},
 		"crash": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}, Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{crash}}},
 			"CrashLoopBackOff: container c ended 4 times, last with exit status 3 (Error) no database; see: kubectl logs -n n p -c c --previous", true},
-		"creating": {corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{waiting("ContainerCreating", "")}}}, "ContainerCreating", false},
+		"crashes, and runs for a moment": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}, Status: corev1.PodStatus{Conditions: conditions(ready), ContainerStatuses: []corev1.ContainerStatus{again(time.Second)}}},
+			"Restarted: container c ended 4 times, last with exit status 3 (Error) no database; see: kubectl logs -n n p -c c --previous", true},
+		"crashed, and has run since": {corev1.Pod{Status: corev1.PodStatus{Conditions: conditions(ready), ContainerStatuses: []corev1.ContainerStatus{again(time.Hour)}}}, "", false},
+		"between two starts": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}, Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended(3)}}},
+			"Ended: container c ended 1 times, last with exit status 3 (Error) ; see: kubectl logs -n n p -c c --previous", true},
+		"an init container that is done": {corev1.Pod{Status: corev1.PodStatus{Conditions: conditions(ready), InitContainerStatuses: []corev1.ContainerStatus{ended(0)}}}, "", false},
+		"creating":                       {corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{waiting("ContainerCreating", "")}}}, "ContainerCreating", false},
 		"unscheduled": {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodPending, Conditions: conditions(corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 			Reason: "Unschedulable", Message: "0/2 nodes are available"})}}, "Unschedulable: 0/2 nodes are available", false},
 		"not ready": {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: conditions(corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse,
 			Reason: "ContainersNotReady", Message: "containers with unready status: [c]"})}}, "ContainersNotReady: containers with unready status: [c]", false},
-		"failed": {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on memory"}}, "Evicted Failed: The node was low on memory", true},
-		"ending": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now}, Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: conditions(ready)}}, "Terminating", false},
+		"failed":  {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on memory"}}, "Evicted Failed: The node was low on memory", true},
+		"ending":  {corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now}, Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: conditions(ready)}}, "Terminating", false},
 		"pending": {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodPending}}, "Pending", false},
 	} {
 		if got := podTrouble(&c.pod); got.String() != c.want || got.grave != c.grave {

@@ -47,7 +47,7 @@ func (s workloadState) String() string {
 // zero has no pod left, not even one that is ending. An error (ErrNotReady) names the pods and the reasons.
 func (v Viewer) WaitReady(ctx context.Context, namespace string, all []Workload, tell Tell) error {
 	began := time.Now()
-	grave := map[string]time.Time{}
+	grave, steady := map[string]time.Time{}, time.Time{}
 	for pause := time.Duration(0); ; {
 		states, err := v.workloads(ctx, namespace, all)
 		if err != nil {
@@ -69,8 +69,19 @@ func (v Viewer) WaitReady(ctx context.Context, namespace string, all []Workload,
 			}
 		}
 		if len(open) == 0 {
-			return nil
+			if steady.IsZero() {
+				steady = time.Now()
+			}
+			if time.Since(steady) >= v.c.pace.steady {
+				return nil
+			}
+			tell("all pods are ready; looking once more", ready, want)
+			if err := sleep(ctx, v.c.pace.steady); err != nil {
+				return fmt.Errorf("wait for pods: %w", err)
+			}
+			continue
 		}
+		steady = time.Time{}
 		if len(lost) > 0 {
 			return fmt.Errorf("%w for %s: %s", ErrNotReady, v.c.pace.patience, strings.Join(lost, "; "))
 		}

@@ -21,11 +21,15 @@ func labZone(t *testing.T, keys, name string) *OVH {
 	}
 	read := func(what string) secret.String {
 		t.Helper()
-		raw, err := os.ReadFile(filepath.Join(dir, "secrets", keys+what))
+		ref, err := secret.ParseRef("file:" + filepath.Join(dir, "secrets", keys+what))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return secret.New(string(raw))
+		s, err := ref.Resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	}
 	roots, err := google.Roots(filepath.Join(dir, "ca.pem"))
 	if err != nil {
