@@ -135,6 +135,7 @@ func TestRewrites(t *testing.T) {
 		{"AUTO_INCREMENT in another key", table("`a` int(11) NOT NULL,\n  `b` int(11) NOT NULL AUTO_INCREMENT,\n  PRIMARY KEY (`a`),\n  KEY `b` (`b`)", ""), "PRIMARY KEY (`a`),\n  KEY `b` (`b`)\n)", ""},
 		{"a MariaDB collation", table("`a` varchar(9) COLLATE utf8mb4_uca1400_as_cs DEFAULT NULL", ""), "COLLATE utf8mb4_0900_as_cs", "collation"},
 		{"10.5's name of utf8mb3", table("`a` varchar(9) CHARACTER SET utf8 DEFAULT NULL", ""), "CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci", ""},
+		{"11.8's collation of utf8mb3", table("`a` varchar(9) COLLATE utf8mb3_uca1400_ai_ci DEFAULT NULL", ""), "CHARACTER SET utf8mb3 COLLATE utf8mb3_unicode_520_ci", "collation"},
 		{"encryption", table("`a` int", " `ENCRYPTED`=YES `ENCRYPTION_KEY_ID`=2"), ") ENGINE=InnoDB DEFAULT", "table-option"},
 		{"a quoted name with a quote", table("`a``b` int(11) DEFAULT NULL", ""), "`a``b` int(11) DEFAULT NULL", ""},
 	} {
@@ -146,6 +147,8 @@ func TestRewrites(t *testing.T) {
 		f := facts("utf8mb4_general_ci")
 		for _, col := range tb.Columns {
 			switch {
+			case strings.Contains(c.in, "utf8mb3_uca1400"):
+				f.Columns[col.Name] = "utf8mb3_uca1400_ai_ci"
 			case strings.Contains(c.in, "uca1400"):
 				f.Columns[col.Name] = "utf8mb4_uca1400_as_cs"
 			case strings.Contains(c.in, "SET utf8 "):

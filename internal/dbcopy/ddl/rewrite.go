@@ -236,6 +236,9 @@ func (r *Rewriter) collation(from string) (string, bool) {
 		return from, true
 	}
 	to, ok := nearest[from]
+	if cs, rest, _ := strings.Cut(from, "_"); !ok && rest == "uca1400_ai_ci" {
+		to, ok = cs+"_unicode_520_ci", true // the newest that MySQL has for the other Unicode charsets
+	}
 	return to, ok && r.has(to)
 }
 
