@@ -256,7 +256,7 @@ func (l *load) compile(ctx context.Context, c *sql.Conn, objects []object) error
 		l.meter.report("making " + d.String())
 		err := use(ctx, c, d.schema)
 		if err == nil {
-			_, err = l.watch.exec(ctx, c, d.Create(!large(d), false))
+			_, err = l.watch.exec(ctx, c, d.Create(!large(d)))
 		}
 		if err != nil {
 			return fmt.Errorf("make %s: %w", d, cmp.Or(l.full(err), err))
@@ -269,19 +269,35 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 	refuse := func(object, stmt string, err error) {
 		bad = append(bad, Finding{Refuse, object, fmt.Sprintf("the target doesn't take its definition: %v\n    %s", err, strings.ReplaceAll(stmt, "\n", "\n    ")), ""})
 	}
-	for i := range l.defs.tables {
-		d := &l.defs.tables[i]
+	try := func(d *definition, stmt string) error {
 		l.meter.report("compiling " + d.String())
 		if err := use(ctx, c, d.schema); err != nil {
-			return nil, err
+			return err
 		}
-		_, err := l.watch.exec(ctx, c, d.Create(true, true))
+		_, err := l.watch.exec(ctx, c, stmt)
 		switch n := number(err); {
 		case err == nil:
 		case n == 0 || lostNumber(n) || l.full(err) != nil:
-			return nil, cmp.Or(l.full(err), err)
+			return cmp.Or(l.full(err), err)
 		default:
-			refuse(d.String(), d.Create(true, true), err)
+			refuse(d.String(), stmt, err)
+		}
+		return nil
+	}
+	for i := range l.defs.tables {
+		if err := try(&l.defs.tables[i], l.defs.tables[i].Create(true)); err != nil {
+			return nil, err
+		}
+	}
+	for i := range l.defs.tables {
+		d := &l.defs.tables[i]
+		if slices.ContainsFunc(bad, func(f Finding) bool { return f.Object == d.String() }) {
+			continue // there is no such table to add to
+		}
+		for _, stmt := range alters(d, d.ForeignKeys, nil) {
+			if err := try(d, stmt); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if bad != nil {

@@ -18,12 +18,10 @@ type Table struct {
 
 // Column is one column's definition.
 type Column struct {
-	Name    string
-	Type    string  // "int", "varchar": lower case, without its arguments
-	typ     []token // all of the type: name, arguments, unsigned, zerofill
-	charset string
-	collate string
-	attrs   []attr
+	Name  string
+	Type  string  // "int", "varchar": lower case, without its arguments
+	typ   []token // all of the type: name, arguments, unsigned, zerofill
+	attrs []attr
 }
 
 // attr is NOT NULL, DEFAULT and so on, in the order they came.
@@ -218,6 +216,9 @@ func (t *Table) key(p *parser) error {
 	if k.parts, err = p.group(); err != nil {
 		return fmt.Errorf("key %s: %w", Quote(k.Name), err)
 	}
+	if k.parts[1].kind != quotedName {
+		return fmt.Errorf("key %s: its first part is no column", Quote(k.Name))
+	}
 	k.first = k.parts[1].unquote()
 	k.options = p.ts[p.i:]
 	t.Keys = append(t.Keys, k)
@@ -250,10 +251,12 @@ func column(p *parser) (Column, error) {
 func (c *Column) attr(p *parser) (err error) {
 	add := func(k attrKind, expr []token) { c.attrs = append(c.attrs, attr{k, expr}) }
 	switch {
-	case p.take("CHARACTER", "SET"):
-		c.charset = p.next().text
-	case p.take("COLLATE"):
-		c.collate = p.next().text
+	case p.take("CHARACTER", "SET"), p.take("COLLATE"):
+		// The facts say which: a default isn't printed by every version.
+		if p.peek().kind != word {
+			return p.lost("a charset or collation")
+		}
+		p.next()
 	case p.take("NOT", "NULL"):
 		add(aNotNull, nil)
 	case p.take("NULL"):
@@ -265,6 +268,9 @@ func (c *Column) attr(p *parser) (err error) {
 	case p.take("COMPRESSED"):
 		add(aCompressed, nil)
 	case p.take("COMMENT"):
+		if p.peek().kind != str {
+			return p.lost("a comment")
+		}
 		add(aComment, []token{p.next()})
 	case p.take("CHECK"):
 		var g []token
@@ -348,8 +354,9 @@ func (t *Table) tail(p *parser) error {
 				if _, err := p.group(); err != nil {
 					return err
 				}
-			} else {
-				p.next()
+			} else if t := p.next(); t.kind == punct {
+				p.i--
+				return p.lost("a table option's value")
 			}
 			o.value = p.ts[v:min(p.i, len(p.ts))]
 		}

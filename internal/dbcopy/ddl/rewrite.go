@@ -53,17 +53,12 @@ type Output struct {
 	tail  string
 }
 
-// Create is the CREATE TABLE, with the keys and the foreign keys or without. The session's default schema is the
-// table's. With foreign keys it needs foreign_key_checks=0, since it may refer to what isn't there yet.
-func (o Output) Create(keys, foreign bool) string {
+// Create is the CREATE TABLE, with the keys or without, and without the foreign keys: a server tells of an error in one at
+// whichever table comes last. The session's default schema is the table's.
+func (o Output) Create(keys bool) string {
 	items := slices.Clone(o.items)
 	if keys {
 		for _, c := range o.Keys {
-			items = append(items, c.SQL)
-		}
-	}
-	if foreign {
-		for _, c := range o.ForeignKeys {
 			items = append(items, c.SQL)
 		}
 	}
@@ -241,6 +236,9 @@ func (r *Rewriter) collation(from string) (string, bool) {
 		return from, true
 	}
 	to, ok := nearest[from]
+	if cs, rest, _ := strings.Cut(from, "_"); !ok && rest == "uca1400_ai_ci" {
+		to, ok = cs+"_unicode_520_ci", true // the newest that MySQL has for the other Unicode charsets
+	}
 	return to, ok && r.has(to)
 }
 
@@ -287,7 +285,7 @@ func (p *pass) key(k Key) string {
 	for !o.done() {
 		from := o.i
 		switch {
-		case o.take("USING", "BTREE"):
+		case o.take("USING", "BTREE"), o.take("INVISIBLE"):
 		case o.take("USING", "HASH"):
 			p.refuse(k.Name, "", "a unique key over a hash (MariaDB makes one when a column is longer than a key may be): MySQL has none")
 		case o.take("COMMENT"):

@@ -115,7 +115,7 @@ const (
 )
 
 var mariadb = kind{&mariadbLayer,
-	[]string{"mariadb-install-db", "--force", "--user=root", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"},
+	[]string{"mariadb-install-db", "--no-defaults", "--force", "--user=root", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"},
 	[]string{"mariadbd", "--no-defaults", "--server-id=2", "--gtid-domain-id=2", "--log-bin=mariadb-bin", "--log-slave-updates=1", "--binlog-format=ROW",
 		"--plugin-dir=/usr/lib/mysql/plugin", "--plugin-maturity=gamma", "--lc-messages-dir=/usr/share/mysql", "--skip-name-resolve"},
 	`SET sql_log_bin=0;
