@@ -95,6 +95,9 @@ func TestLife(t *testing.T) {
 		refused(t, "the same name again", err, 409, "alreadyExists", "Already exists: projects/shop-lab/zones/europe-west1-b/clusters/shop.")
 		_, err = c.Clusters.Delete(name).Do()
 		refused(t, "a deletion while it is made", err, 400, "failedPrecondition", "Cluster is running incompatible operation "+op.Name)
+		if k, err := c.Clusters.Get(name).Do(); err != nil || k.Status != "PROVISIONING" {
+			t.Errorf("after a deletion that was refused: %+v %v", k, err)
+		}
 		list, err := c.Operations.List(parent).Do()
 		if err != nil || len(list.Operations) != 1 || list.Operations[0].Status != "RUNNING" || !strings.HasSuffix(list.Operations[0].TargetLink, "/clusters/shop") {
 			t.Errorf("operations are %+v %v", list, err)

@@ -260,13 +260,9 @@ func (a *API) delete(c rest.Call) (rest.Answer, error) {
 	if e != nil {
 		return rest.Answer{}, e
 	}
-	if k.running != nil {
-		return rest.Answer{}, incompatible(k.running.message.Name)
-	}
 	before := k.message
 	leaving := *before
 	leaving.Status = "STOPPING"
-	k.message = &leaving
 	op, e := a.begin(k, "DELETE_CLUSTER", func(ctx context.Context, _ func(Stage)) error {
 		if !k.up {
 			return nil // it never came up
@@ -284,5 +280,6 @@ func (a *API) delete(c rest.Call) (rest.Answer, error) {
 	if e != nil {
 		return rest.Answer{}, e
 	}
+	k.message = &leaving
 	return rest.OK(op)
 }
