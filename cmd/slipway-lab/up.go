@@ -51,6 +51,7 @@ fleet and fills it, and keeps the result in the cache as a checkpoint; from then
 	c.Flags().IntVar(&req.Files, "files", 0, "files in the Gluster volume (default 20000)")
 	c.Flags().BoolVar(&req.Fresh, "fresh", false, "form the fleet anew even if there is a checkpoint")
 	c.Flags().BoolVar(&req.Checkpoint, "checkpoint", false, "start from what slipway-lab checkpoint kept")
+	c.Flags().StringSliceVar(&req.Without, "without", nil, "leave out a part: clusters (saves the compile of Kubernetes), cloud, \"name servers\"")
 	return c
 }
 
@@ -123,9 +124,6 @@ func serveCommand() *cobra.Command {
 		},
 	}
 }
-
-// parts are what the lab consists of besides the hosts.
-func parts() []daemon.Part { return nil }
 
 func downCommand() *cobra.Command {
 	return &cobra.Command{

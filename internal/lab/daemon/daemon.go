@@ -13,8 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/internal/lab/control"
 	"github.com/slipway-dev/slipway/internal/lab/faults"
@@ -24,6 +27,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/pki"
 	"github.com/slipway-dev/slipway/internal/lab/place"
 	"github.com/slipway-dev/slipway/internal/lab/progress"
+	"github.com/slipway-dev/slipway/internal/lab/proof"
 	"github.com/slipway-dev/slipway/internal/lab/rootfs"
 	"github.com/slipway-dev/slipway/internal/lab/verb"
 )
@@ -58,12 +62,21 @@ type Part interface {
 	Config(ctx context.Context, dir string) error
 }
 
+// Preparer is a Part with long work that needs no host: Prepare is called when the network is there, and runs side by side with the hosts' coming up.
+type Preparer interface {
+	Prepare(ctx context.Context, lab Lab, report progress.Func) error
+}
+
 // Daemon holds one lab.
 type Daemon struct {
 	parts []Part
 	since time.Time
 
-	busy sync.Mutex // one change of the lab at a time
+	busy     sync.Mutex // one change of the lab at a time
+	prepared []Part
+	proof    *proof.Proof
+
+	shopper shopping
 
 	mu       sync.Mutex
 	lab      Lab
@@ -163,31 +176,44 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	defer d.busy.Unlock()
 	d.setReport(report)
 	defer d.setReport(progress.Discard)
-	var layers []rootfs.Layer
-	for _, part := range d.parts {
-		layers = append(layers, part.Layers()...)
-	}
-	layers = append(layers, fleet.Layers()...)
-	if err := d.lab.Store.EnsureAll(ctx, layers...); err != nil {
+	if err := d.connect(ctx); err != nil {
 		return err
 	}
-	if d.lab.Network == nil {
-		lower, err := d.lab.Store.Ensure(ctx, rootfs.Base)
-		if err != nil {
-			return err
+	parts := slices.Clone(d.parts)
+	for _, name := range req.Without {
+		i := slices.IndexFunc(parts, func(p Part) bool { return p.Name() == name })
+		if i < 0 {
+			return fmt.Errorf("the lab has no part %q: it has %s", name, d.partNames())
 		}
-		net, err := network.New(ctx, d.lab.Launcher, lower, Resolver)
-		if err != nil {
-			return err
-		}
-		d.mu.Lock()
-		d.lab.Network = net
-		d.lab.Fleet = fleet.New(fleet.Env{Launcher: d.lab.Launcher, Store: d.lab.Store, Network: net, Cache: d.lab.Place.Cache, Access: d.lab.Place.Access()})
-		d.faults = faults.New(d.lab.Fleet, d.lab.Launcher, net)
-		d.mu.Unlock()
+		parts = slices.Delete(parts, i, i+1)
 	}
 	size := withDefaults(req)
-	if err := d.lab.Fleet.Up(ctx, fleet.Options{Size: fleetSize(size), Fresh: req.Fresh}, report); err != nil {
+	group, gctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		preparer, ok := part.(Preparer)
+		if !ok || slices.Contains(d.prepared, part) {
+			continue
+		}
+		d.prepared = append(d.prepared, part)
+		group.Go(func() error {
+			if err := preparer.Prepare(gctx, d.lab, report); err != nil {
+				return fmt.Errorf("%s: %w", part.Name(), err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		var layers []rootfs.Layer
+		for _, part := range parts {
+			layers = append(layers, part.Layers()...)
+		}
+		if err := d.lab.Store.EnsureAll(gctx, append(layers, fleet.Layers()...)...); err != nil {
+			return err
+		}
+		return d.lab.Fleet.Up(gctx, fleet.Options{Size: fleetSize(size), Fresh: req.Fresh}, report)
+	})
+	if err := group.Wait(); err != nil {
+		d.prepared = nil
 		return err
 	}
 	secrets, err := d.lab.Fleet.Secrets()
@@ -197,7 +223,7 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	if d.lab.Authority, err = secrets.Authority(); err != nil {
 		return err
 	}
-	for _, part := range d.parts {
+	for _, part := range parts {
 		if !slices.Contains(d.started, part) {
 			d.mu.Lock()
 			d.started = append(d.started, part)
@@ -210,6 +236,35 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.up, d.size = true, size
+	return nil
+}
+
+func (d *Daemon) partNames() string {
+	var names []string
+	for _, p := range d.parts {
+		names = append(names, p.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
+// connect makes the network, once.
+func (d *Daemon) connect(ctx context.Context) error {
+	if d.lab.Network != nil {
+		return nil
+	}
+	lower, err := d.lab.Store.Ensure(ctx, rootfs.Base)
+	if err != nil {
+		return err
+	}
+	net, err := network.New(ctx, d.lab.Launcher, lower, Resolver)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lab.Network = net
+	d.lab.Fleet = fleet.New(fleet.Env{Launcher: d.lab.Launcher, Store: d.lab.Store, Network: net, Cache: d.lab.Place.Cache, Access: d.lab.Place.Access()})
+	d.faults = faults.New(d.lab.Fleet, d.lab.Launcher, net)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/faults"
 	"github.com/slipway-dev/slipway/internal/lab/fleet"
 	"github.com/slipway-dev/slipway/internal/lab/progress"
+	"github.com/slipway-dev/slipway/internal/lab/rehearsal"
 	"github.com/slipway-dev/slipway/internal/lab/shop"
 	"github.com/slipway-dev/slipway/internal/lab/verb"
 )
@@ -41,7 +43,45 @@ func (d *Daemon) server(life context.Context, end context.CancelFunc) *control.S
 	control.Handle(s, verb.Heal, func(ctx context.Context, _ verb.Nothing, _ progress.Func) (verb.Nothing, error) {
 		return d.fault(func(f *faults.Faults) error { return f.Heal(ctx) })
 	})
+	control.Handle(s, verb.Shopper, func(ctx context.Context, req verb.ShopperRequest, report progress.Func) (verb.Shopping, error) {
+		return d.shop(ctx, life, req, report)
+	})
+	control.Handle(s, verb.ProofBegin, func(ctx context.Context, _ verb.Nothing, report progress.Func) (verb.Nothing, error) {
+		return verb.Nothing{}, d.beginProof(ctx, report)
+	})
+	control.Handle(s, verb.ProofEnd, func(ctx context.Context, _ verb.Nothing, report progress.Func) (verb.Proof, error) {
+		return d.endProof(ctx, report)
+	})
+	control.Handle(s, verb.Config, func(ctx context.Context, req verb.ConfigRequest, _ progress.Func) (verb.Nothing, error) {
+		return verb.Nothing{}, d.config(ctx, req.Dir)
+	})
 	return s
+}
+
+// config writes all that a rehearsal against this lab needs, the hosts' share and each part's.
+func (d *Daemon) config(ctx context.Context, dir string) error {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	if d.lab.Fleet == nil {
+		return errNotUp
+	}
+	secrets, err := d.lab.Fleet.Secrets()
+	if err != nil {
+		return err
+	}
+	image, err := d.lab.Fleet.Image(ctx)
+	if err != nil {
+		return err
+	}
+	if err := rehearsal.Write(dir, rehearsal.Source{Secrets: secrets, Files: d.size.Files, Image: image}); err != nil {
+		return err
+	}
+	for _, part := range d.started {
+		if err := part.Config(ctx, dir); err != nil {
+			return fmt.Errorf("%s: %w", part.Name(), err)
+		}
+	}
+	return nil
 }
 
 func (d *Daemon) fault(f func(*faults.Faults) error) (verb.Nothing, error) {
@@ -90,6 +130,20 @@ func (d *Daemon) status() (verb.Lab, error) {
 	for _, part := range d.started {
 		out.Machines = append(out.Machines, part.Machines()...)
 		out.Endpoints = append(out.Endpoints, part.Endpoints()...)
+	}
+	known := []string{"network"} // holds the lab's network, and is nothing that anybody would break
+	for _, h := range append(out.Hosts, out.Machines...) {
+		known = append(known, h.Name)
+	}
+	for _, m := range d.lab.Launcher.Machines() {
+		if !slices.Contains(known, m.Name()) {
+			out.Machines = append(out.Machines, verb.Host{Name: m.Name(), State: verb.Running, Pid: m.Pid()})
+		}
+	}
+	for i, m := range out.Machines {
+		if slices.Contains(frozen, m.Name) {
+			out.Machines[i].State = verb.Frozen
+		}
 	}
 	slices.SortFunc(out.Machines, func(a, b verb.Host) int { return strings.Compare(a.Name, b.Name) })
 	if d.lab.Network != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/shop"
 )
 
-// formation is part of every checkpoint's key: raise it when forming does something else with the same layers, files and schema.
-const formation = 1
+// formation is part of every checkpoint's key: raise it when forming does something else with the same layers, files and shop.
+const formation = 3
 
 // keepUnused is for how long a checkpoint that nobody uses is kept when another is made.
 const keepUnused = 24 * time.Hour
@@ -38,12 +38,10 @@ func Key(size shop.Size) (string, error) {
 	}
 	content := struct {
 		Formation int
-		Size      shop.Size
-		Schema    string
-		Seeder    int
+		Shop      string
 		Hosts     []host
-	}{Formation: formation, Size: size, Schema: shop.Schema(), Seeder: shop.SeedVersion}
-	secrets, err := newSecrets()
+	}{Formation: formation, Shop: size.Fingerprint()}
+	secrets, err := NewSecrets()
 	if err != nil {
 		return "", err
 	}
@@ -84,6 +82,7 @@ type checkpoint struct {
 
 func (c checkpoint) upper(h Host) string { return filepath.Join(c.dir, "hosts", h.Name, "upper") }
 func (c checkpoint) brick(h Host) string { return filepath.Join(c.dir, "hosts", h.Name, "brick") }
+func (c checkpoint) seed() string        { return filepath.Join(c.dir, "seed") } // the brick as it was filled, under all three hosts'
 func (c checkpoint) secrets() string     { return filepath.Join(c.dir, "secrets.json") }
 
 func (c checkpoint) close() error {

@@ -3,7 +3,6 @@ package fleet
 import (
 	"crypto/sha256"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -33,16 +32,8 @@ func hostFiles(h Host, s Secrets) ([]machine.File, error) {
 	web := shop.Web{Suite: shop.Suite(h.Suite)}
 	switch h.Role {
 	case Edge:
-		ca, err := s.Authority()
-		if err != nil {
-			return nil, err
-		}
-		cert, key, err := ca.IssuePEM([]string{SiteName, "shop.example"}, []net.IP{net.IP(EdgeAddress.AsSlice())})
-		if err != nil {
-			return nil, err
-		}
 		files = append(files, fromShop(site(s).EdgeFiles())...)
-		files = append(files, machine.File{Path: site(s).CertificatePath(), Mode: 0o600, Content: append(cert, key...)},
+		files = append(files, machine.File{Path: site(s).CertificatePath(), Mode: 0o600, Content: []byte(s.EdgeCert + s.EdgeKey)},
 			keepalived(h, EdgeAddress, 10, s, true))
 	case Cache:
 		files = append(files, fromShop(site(s).CacheFiles())...)
@@ -213,6 +204,7 @@ binlog_format            = ROW
 binlog_row_image         = FULL
 binlog_expire_logs_seconds = 864000
 sync_binlog              = 1
+innodb_flush_log_at_trx_commit = 1
 relay_log                = relay
 auto_increment_increment = 2
 auto_increment_offset    = %d

@@ -97,7 +97,7 @@ func (f *Fleet) spec(h Host) machine.Spec {
 	s := f.bareSpec(h)
 	s.Lower = append([]string{f.checkpoint.upper(h)}, s.Lower...)
 	if h.Role == Files {
-		s.Volumes = []machine.Volume{{Path: brickMount, Lower: f.checkpoint.brick(h)}}
+		s.Volumes = []machine.Volume{{Path: brickMount, Lower: []string{f.checkpoint.brick(h), f.checkpoint.seed()}}}
 	}
 	return s
 }

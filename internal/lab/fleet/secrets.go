@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -18,10 +19,11 @@ import (
 // Secrets are the keys and passwords of one formed fleet. They are made when it is formed and kept with its checkpoint, readable by root alone. They open nothing
 // but a lab.
 type Secrets struct {
-	CACert, CAKey string // PEM
-	RootKey       string // OpenSSH private key, the lab's own way into every host
-	SlipwayKey    string // the product's
-	HostKeys      []HostKey
+	CACert, CAKey     string // PEM
+	EdgeCert, EdgeKey string // PEM: the shop's own, the same on both edge hosts
+	RootKey           string // OpenSSH private key, the lab's own way into every host
+	SlipwayKey        string // the product's
+	HostKeys          []HostKey
 
 	ShopPassword        string // the application's at MariaDB
 	QueuePassword       string
@@ -30,6 +32,9 @@ type Secrets struct {
 	SlipwayPassword     string // the product's at MariaDB
 	LabPassword         string // the lab's own at MariaDB, all rights
 	KeepalivedPassword  string
+
+	// Those that a rehearsal gives to what it makes.
+	CloudShopPassword, CloudSlipwayPassword, BrokerCookie string
 }
 
 // HostKey is a host's ed25519 key.
@@ -38,7 +43,8 @@ type HostKey struct{ Host, Private string }
 // passwordLength in letters and digits is about 140 bits.
 const passwordLength = 24
 
-func newSecrets() (Secrets, error) {
+// NewSecrets makes all keys and passwords anew.
+func NewSecrets() (Secrets, error) {
 	var s Secrets
 	ca, err := pki.New("slipway lab CA")
 	if err != nil {
@@ -49,6 +55,11 @@ func newSecrets() (Secrets, error) {
 		return s, err
 	}
 	s.CACert, s.CAKey = string(ca.CA()), string(key)
+	cert, key, err := ca.IssuePEM([]string{SiteName, "shop.example"}, []net.IP{net.IP(EdgeAddress.AsSlice())})
+	if err != nil {
+		return s, err
+	}
+	s.EdgeCert, s.EdgeKey = string(cert), string(key)
 	if s.RootKey, err = newKey("root@lab"); err != nil {
 		return s, err
 	}
@@ -62,7 +73,8 @@ func newSecrets() (Secrets, error) {
 		}
 		s.HostKeys = append(s.HostKeys, HostKey{Host: h.Name, Private: private})
 	}
-	for _, p := range []*string{&s.ShopPassword, &s.QueuePassword, &s.RedisPassword, &s.ReplicationPassword, &s.SlipwayPassword, &s.LabPassword} {
+	for _, p := range []*string{&s.ShopPassword, &s.QueuePassword, &s.RedisPassword, &s.ReplicationPassword, &s.SlipwayPassword, &s.LabPassword,
+		&s.CloudShopPassword, &s.CloudSlipwayPassword, &s.BrokerCookie} {
 		if *p, err = newPassword(passwordLength); err != nil {
 			return s, err
 		}

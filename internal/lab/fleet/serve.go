@@ -12,7 +12,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/progress"
 )
 
-// Client is an HTTP client that reaches the shop at its edge under its public name, whatever DNS says, and trusts the lab's authority alone.
+// client is an HTTP client that reaches the shop at its edge under its public name, whatever DNS says, and trusts the lab's authority alone.
 func (f *Fleet) client(s Secrets) (*http.Client, error) {
 	ca, err := s.Authority()
 	if err != nil {
@@ -44,11 +44,11 @@ func (f *Fleet) waitServing(ctx context.Context, report progress.Func) error {
 		func(ctx context.Context) error { return get(ctx, client, "/") },
 		func(ctx context.Context) (err error) {
 			if image == "" {
-				image, err = f.anyImage(ctx)
+				image, err = f.image(ctx)
 			}
 			return err
 		},
-		func(ctx context.Context) error { return get(ctx, client, image) },
+		func(ctx context.Context) error { return get(ctx, client, "/assets/"+image) },
 	}
 	passed := 0
 	return progress.Wait(ctx, report, "the shop serves", int64(len(checks)), 100*time.Millisecond, func(ctx context.Context) (int64, string, error) {
@@ -67,16 +67,22 @@ func (f *Fleet) waitServing(ctx context.Context, report progress.Func) error {
 	})
 }
 
-// anyImage is the path of one of the seeded images.
-func (f *Fleet) anyImage(ctx context.Context) (string, error) {
+// Image is the path in the volume of product 1's picture, of which there is always one.
+func (f *Fleet) Image(ctx context.Context) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.image(ctx)
+}
+
+func (f *Fleet) image(ctx context.Context) (string, error) {
 	db, err := f.open(f.secrets, "db1", "shop")
 	if err != nil {
 		return "", err
 	}
 	defer db.Close()
 	var path string
-	err = db.QueryRowContext(ctx, "SELECT image_path FROM products WHERE image_path IS NOT NULL ORDER BY id LIMIT 1").Scan(&path)
-	return "/assets/" + path, err
+	err = db.QueryRowContext(ctx, "SELECT image_path FROM products WHERE id = 1").Scan(&path)
+	return path, err
 }
 
 func get(ctx context.Context, client *http.Client, path string) error {

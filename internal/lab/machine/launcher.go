@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -138,7 +140,7 @@ type order struct {
 	Leaf    bool          // version 2 only, with controllers: move to a leaf
 }
 
-type volumeOrder struct{ Plain, Upper, Work string }
+type volumeOrder struct{ Upper, Work string }
 
 // Start starts a machine and returns when its first process runs. The machine goes on when ctx ends. What an earlier machine of that name wrote is
 // still there unless it was removed.
@@ -169,6 +171,13 @@ func (l *Launcher) Machine(name string) *Machine {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.machines[name]
+}
+
+// Machines are all running machines, by name.
+func (l *Launcher) Machines() []*Machine {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.machines), func(a, b *Machine) int { return strings.Compare(a.spec.Name, b.spec.Name) })
 }
 
 func (l *Launcher) forget(m *Machine) {
@@ -288,12 +297,13 @@ func (l *Launcher) prepare(spec Spec) (order, error) {
 	dirs := []string{ord.Upper, ord.Work, ord.Root}
 	for _, v := range spec.Volumes {
 		at := filepath.Join(dir, "volumes", strings.ReplaceAll(strings.Trim(v.Path, "/"), "/", "-"))
-		vo := volumeOrder{Plain: filepath.Join(at, "data")}
-		if v.Lower != "" {
-			vo.Upper, vo.Work = filepath.Join(at, "upper"), filepath.Join(at, "work")
-			dirs = append(dirs, vo.Upper, vo.Work)
-		} else {
-			dirs = append(dirs, vo.Plain)
+		vo := volumeOrder{Upper: filepath.Join(at, "upper"), Work: filepath.Join(at, "work")}
+		if v.Upper != "" {
+			vo.Upper, vo.Work = filepath.Clean(v.Upper), filepath.Clean(v.Upper)+".work"
+		}
+		dirs = append(dirs, vo.Upper)
+		if len(v.Lower) > 0 {
+			dirs = append(dirs, vo.Work)
 		}
 		ord.Volumes = append(ord.Volumes, vo)
 	}
@@ -303,10 +313,8 @@ func (l *Launcher) prepare(spec Spec) (order, error) {
 		}
 	}
 	// A volatile overlay marks its work directory and refuses it the next time; a lab's machine may start again all the same.
-	for _, work := range []string{ord.Work} {
-		if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil {
-			return order{}, err
-		}
+	if err := os.RemoveAll(filepath.Join(ord.Work, "work", "incompat")); err != nil {
+		return order{}, err
 	}
 	return ord, nil
 }

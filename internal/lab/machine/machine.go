@@ -43,15 +43,27 @@ func (m *Machine) Console() string { return filepath.Join(m.launcher.Dir(m.spec.
 // Group is the machine's cgroup (version 2).
 func (m *Machine) Group() string { return m.group }
 
+// WrittenLayer is one of a machine's mounts that keep what is written.
+type WrittenLayer struct {
+	Path  string   // where it is mounted; / for the root
+	Upper string   // the directory that holds what was written
+	Lower []string // what lies below it, topmost first
+}
+
+// Written are the root and the volumes, in the order of Spec.Volumes.
+func (m *Machine) Written() []WrittenLayer {
+	out := []WrittenLayer{{Path: "/", Upper: m.upper, Lower: m.spec.Lower}}
+	for i, v := range m.volumes {
+		out = append(out, WrittenLayer{Path: m.spec.Volumes[i].Path, Upper: v.Upper, Lower: m.spec.Volumes[i].Lower})
+	}
+	return out
+}
+
 // VolumeDirs are the directories that hold what the machine wrote to its volumes, in the order of Spec.Volumes.
 func (m *Machine) VolumeDirs() []string {
 	var dirs []string
-	for _, v := range m.volumes {
-		if v.Upper != "" {
-			dirs = append(dirs, v.Upper)
-		} else {
-			dirs = append(dirs, v.Plain)
-		}
+	for _, l := range m.Written()[1:] {
+		dirs = append(dirs, l.Upper)
 	}
 	return dirs
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -79,12 +80,13 @@ type Bind struct {
 	ReadOnly       bool
 }
 
-// Volume is a tree with a file system mount of its own at Path. Without Lower it is a plain directory of the launcher's (no overlay under it:
-// what itself mounts overlays, as containerd does, needs that). With Lower it is an overlay of it that keeps hard links whole
-// (overlayfs "index"), which a Gluster brick needs and the root overlay does not give.
+// Volume is a tree with a mount of its own at Path. Without Lower it is a plain directory (no overlay under it: what itself mounts overlays, as containerd does,
+// needs that). With Lower it is an overlay that keeps hard links whole (overlayfs "index"), which a Gluster brick needs and the root overlay does not give.
 type Volume struct {
 	Path  string
-	Lower string
+	Lower []string // read-only trees, topmost first
+	// Upper is where what is written goes, an absolute path. Empty: a directory of the launcher's, kept until Remove.
+	Upper string
 }
 
 // Device is a character device.
@@ -129,7 +131,11 @@ func (s Spec) check() error {
 			return fmt.Errorf("machine %s: file %q: path is not absolute", s.Name, f.Path)
 		}
 	}
-	for _, dir := range s.Lower {
+	lower := slices.Clone(s.Lower)
+	for _, v := range s.Volumes {
+		lower = append(lower, v.Lower...)
+	}
+	for _, dir := range lower {
 		if !filepath.IsAbs(dir) || strings.ContainsAny(dir, ":,\\") {
 			return fmt.Errorf("machine %s: layer %q: want an absolute path without colon, comma and backslash", s.Name, dir)
 		}

@@ -291,8 +291,8 @@ func makeDevices(root string, more []Device) error {
 }
 
 func mountVolume(root string, v Volume, dirs volumeOrder) error {
-	if v.Lower == "" {
-		return bind(root, dirs.Plain, v.Path, false)
+	if len(v.Lower) == 0 {
+		return bind(root, dirs.Upper, v.Path, false)
 	}
 	at, err := inside(root, v.Path)
 	if err != nil {
@@ -301,7 +301,7 @@ func mountVolume(root string, v Volume, dirs volumeOrder) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	return mountOverlay(at, overlayOptions([]string{v.Lower}, dirs.Upper, dirs.Work, true, false))
+	return mountOverlay(at, overlayOptions(v.Lower, dirs.Upper, dirs.Work, true, false))
 }
 
 func bind(root, source, target string, readOnly bool) error {

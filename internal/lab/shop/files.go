@@ -228,10 +228,7 @@ func (w *assetWriter) write(a asset) (int, error) {
 	case symlink:
 		return 0, unix.Symlinkat(a.target, w.dir, a.path)
 	}
-	var body []byte
-	if a.size > 0 {
-		body = picture(w.size.random("picture", a.content), a.size)
-	}
+	body := w.size.body(a)
 	fd, err := unix.Openat(w.dir, a.path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return 0, err
@@ -239,4 +236,12 @@ func (w *assetWriter) write(a asset) (int, error) {
 	f := os.NewFile(uintptr(fd), a.path)
 	_, err = f.Write(body)
 	return len(body), errors.Join(err, f.Close())
+}
+
+// body is what a regular file holds.
+func (s Size) body(a asset) []byte {
+	if a.size == 0 {
+		return nil
+	}
+	return picture(s.random("picture", a.content), a.size)
 }

@@ -68,10 +68,16 @@ func definitions(password string) []byte {
 	return append(body, '\n')
 }
 
-// brokerHash is base64 of a salt of 4 bytes and SHA-256 over salt and password (https://www.rabbitmq.com/docs/passwords).
-// The salt is made from the password, so that the file is the same each time.
+// brokerHash is the password as RabbitMQ keeps it. The salt is made from the password, so that the file is the same
+// each time.
 func brokerHash(password string) string {
 	salt := sha256.Sum256([]byte("salt of " + password))
-	sum := sha256.Sum256(append(salt[:4:4], password...))
-	return base64.StdEncoding.EncodeToString(append(salt[:4:4], sum[:]...))
+	return brokerHashWith([4]byte(salt[:4]), password)
+}
+
+// brokerHashWith is base64 of a salt of 4 bytes and SHA-256 over salt and password
+// (https://www.rabbitmq.com/docs/passwords).
+func brokerHashWith(salt [4]byte, password string) string {
+	sum := sha256.Sum256(append(salt[:], password...))
+	return base64.StdEncoding.EncodeToString(append(salt[:], sum[:]...))
 }

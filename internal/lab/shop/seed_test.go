@@ -42,6 +42,17 @@ func TestRowsAreTheSameEachTime(t *testing.T) {
 	}
 }
 
+func TestFingerprintTellsSizesApart(t *testing.T) {
+	seen := map[string]Size{}
+	for _, s := range []Size{{1, 5_000, 500}, {2, 5_000, 500}, {1, 5_001, 500}, {1, 5_000, 501}} {
+		f := s.Fingerprint()
+		if other, twice := seen[f]; twice || f != s.Fingerprint() {
+			t.Errorf("%+v has the fingerprint of %+v, or another each time", s, other)
+		}
+		seen[f] = s
+	}
+}
+
 func TestRowsAddUp(t *testing.T) {
 	for _, rows := range []int{MinRows, 5_000, 77_777, DefaultSize.Rows} {
 		s := Size{Seed: 1, Rows: rows, Files: 500}

@@ -149,7 +149,7 @@ func decode(data []byte) (entries []Entry, torn []byte, err error) {
 	for len(data) > 0 {
 		end := bytes.IndexByte(data, '\n')
 		if end < 0 {
-			return entries, data, nil
+			return last(entries, data)
 		}
 		e, err := decodeLine(data[:end])
 		if err == nil && e.Seq != len(entries)+1 {
@@ -157,13 +157,22 @@ func decode(data []byte) (entries []Entry, torn []byte, err error) {
 		}
 		if err != nil {
 			if end == len(data)-1 {
-				return entries, data, nil // the last line: blocks of one write may reach the disk in any order
+				return last(entries, data) // blocks of one write may reach the disk in any order
 			}
 			return nil, nil, fmt.Errorf("%w: line %d: %w", ErrDamaged, len(entries)+1, err)
 		}
 		entries, data = append(entries, e), data[end+1:]
 	}
 	return entries, nil, nil
+}
+
+// last takes what is left at the end for torn, unless an entry ends within it: each was synced before the next was
+// begun, so that no more than one can be torn.
+func last(entries []Entry, tail []byte) ([]Entry, []byte, error) {
+	if at := bytes.Index(tail, []byte(`,"crc":"`)); at >= 0 && len(tail) > at+crcLength+1 { // one more: its newline
+		return nil, nil, fmt.Errorf("%w: line %d: it holds more than one entry", ErrDamaged, len(entries)+1)
+	}
+	return entries, tail, nil
 }
 
 func decodeLine(line []byte) (Entry, error) {

@@ -1,11 +1,12 @@
-// Package verb lists what the lab's daemon can be asked, with the types of each question and answer. It is what slipway-lab, the tests' helpers and the daemon share; it
-// imports control alone of the lab.
+// Package verb lists what the lab's daemon can be asked, with the types of each question and answer. It is what slipway-lab, the tests' helpers and the daemon share; it imports control and shopper
+// alone of the lab.
 package verb
 
 import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/control"
+	"github.com/slipway-dev/slipway/internal/lab/shopper"
 )
 
 // The verbs.
@@ -36,6 +37,8 @@ type UpRequest struct {
 	Files      int  `json:"files"`
 	Fresh      bool `json:"fresh"`
 	Checkpoint bool `json:"checkpoint"` // start from what Checkpoint kept
+
+	Without []string `json:"without"` // parts that are left out, by name
 }
 
 // Machine names a machine: a host, or one of the cloud's.
@@ -131,13 +134,22 @@ type Finding struct {
 
 // ShopperRequest starts or stops the shopper, or asks for its ledger.
 type ShopperRequest struct {
-	Do string `json:"do"` // "start", "stop", "ledger"
+	Do       string  `json:"do"`       // one of the constants below
+	Rate     float64 `json:"rate"`     // orders a second
+	Browsers float64 `json:"browsers"` // visits without an order for each with one
 }
+
+// What the shopper can be asked to do.
+const (
+	StartShopping = "start"
+	StopShopping  = "stop"
+	ShowLedger    = "ledger"
+)
 
 // Shopping is the shopper's state.
 type Shopping struct {
-	Running bool     `json:"running"`
-	Ledger  string   `json:"ledger"` // the file's path
-	Orders  int      `json:"orders"` // acknowledged
-	Lost    []string `json:"lost"`   // acknowledged and not in the database
+	Running bool            `json:"running"`
+	Dir     string          `json:"dir"`              // where ledger and statistics are
+	Stats   shopper.Stats   `json:"stats"`            // so far
+	Report  *shopper.Report `json:"report,omitempty"` // what the ledger proves about db1, where asked
 }

@@ -2,7 +2,8 @@
 declare(strict_types=1);
 
 // The queue's worker: runs until SIGTERM, finishing the job in hand. On an error it exits non-zero after a
-// second and its supervisor starts it again; the job went back to the queue.
+// second and its supervisor starts it again; the job went back to the queue. It touches the file SHOP_HEARTBEAT,
+// if there is one, at least every two seconds between jobs, and for the first time when it has reached the queue.
 
 require __DIR__ . '/../lib/autoload.php';
 
@@ -15,6 +16,7 @@ use Shop\Session;
 use Shop\Thumbnails;
 
 $stop = false;
+$heartbeat = (string) getenv('SHOP_HEARTBEAT');
 // Not asynchronously: PHP 7.4 loses a signal that arrives while an exception is on its way, and every wait
 // without a job ends in one.
 pcntl_async_signals(false);
@@ -43,8 +45,11 @@ try {
         }
         fwrite(STDERR, sprintf("%s %s %s\n", gmdate('c'), $done ? 'done' : 'dead', json_encode($job)));
         return $done;
-    }, static function () use (&$stop): bool {
+    }, static function () use (&$stop, $heartbeat): bool {
         pcntl_signal_dispatch();
+        if ($heartbeat !== '' && !touch($heartbeat)) {
+            throw new RuntimeException("cannot touch $heartbeat");
+        }
         return $stop;
     });
     $queue->close();

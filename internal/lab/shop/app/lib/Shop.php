@@ -191,8 +191,9 @@ final class Shop
             'sessions' => fn () => $this->session->ping(),
             'queue' => fn () => $this->queue->ping(),
             'assets' => function (): void {
-                if (@scandir($this->config->get('assets.path', '/srv/assets')) === false) {
-                    throw new Unavailable('the assets cannot be read');
+                $names = @scandir($this->config->get('assets.path', '/srv/assets'));
+                if ($names === false || count($names) === 2) { // "." and ".." alone: the volume isn't mounted
+                    throw new Unavailable('there are no assets');
                 }
             },
         ];

@@ -1,0 +1,474 @@
+// Package config reads slipway.yaml. It finds all problems at once, each with its line and column; it knows of secrets
+// only where they are (secret.Ref) and resolves none.
+//
+// The steps don't import it: the wiring in cmd fills their fields from it. It imports inventory, and no step, no engine and
+// no client.
+package config
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/slipway-dev/slipway/internal/secret"
+	"github.com/slipway-dev/slipway/internal/strictyaml"
+	"github.com/slipway-dev/slipway/inventory"
+)
+
+// Config is slipway.yaml. Paths are absolute or relative to the working directory, no longer to the file. What each key
+// means is in example.yaml and docs/slipway-yaml.md.
+type Config struct {
+	Version   int    `yaml:"version,required" json:"version"`
+	Name      string `yaml:"name,required" json:"name"`
+	State     Path   `yaml:"state" json:"state"`
+	Inventory Path   `yaml:"inventory,required" json:"inventory"`
+	CAFile    Path   `yaml:"ca_file" json:"ca_file"`
+
+	SSH       SSH       `yaml:"ssh,required" json:"ssh"`
+	Source    Source    `yaml:"source,required" json:"source"`
+	Google    Google    `yaml:"google,required" json:"google"`
+	Cluster   Cluster   `yaml:"cluster,required" json:"cluster"`
+	CloudSQL  CloudSQL  `yaml:"cloudsql,required" json:"cloudsql"`
+	Release   Release   `yaml:"release,required" json:"release"`
+	Volumes   []Volume  `yaml:"volumes,required" json:"volumes"`
+	Mover     Mover     `yaml:"mover,required" json:"mover"`
+	DNS       DNS       `yaml:"dns,required" json:"dns"`
+	Smoke     []Check   `yaml:"smoke,required" json:"smoke"`
+	Snapshots Snapshots `yaml:"snapshots" json:"snapshots"`
+	Limits    Limits    `yaml:"limits" json:"limits"`
+
+	file *strictyaml.File
+}
+
+// Path is a file or directory.
+type Path string
+
+// SSH is how the hosts are reached.
+type SSH struct {
+	User       string `yaml:"user,required" json:"user"`
+	KnownHosts Path   `yaml:"known_hosts,required" json:"known_hosts"`
+	Keys       []Key  `yaml:"keys" json:"keys"`
+	Agent      bool   `yaml:"agent" json:"agent"` // the one at $SSH_AUTH_SOCK
+	Jump       []Jump `yaml:"jump" json:"jump"`   // outermost first
+}
+
+// Key is a private key file. Passphrase may be zero.
+type Key struct {
+	File       Path       `yaml:"file,required" json:"file"`
+	Passphrase secret.Ref `yaml:"passphrase" json:"passphrase"`
+}
+
+// Jump is a host through which the others are reached.
+type Jump struct {
+	Address string `yaml:"address,required" json:"address"`
+	Port    int    `yaml:"port" json:"port"` // 0: 22
+	User    string `yaml:"user" json:"user"` // "": ssh.user
+}
+
+// Source is the site as it runs today.
+type Source struct {
+	Site    string  `yaml:"site,required" json:"site"` // public host name
+	MariaDB MariaDB `yaml:"mariadb,required" json:"mariadb"`
+	Gluster Gluster `yaml:"gluster,required" json:"gluster"`
+	Redis   Redis   `yaml:"redis" json:"redis"`
+}
+
+// MariaDB is the source's database servers: all hosts of role db. They are asked from the host itself, at 127.0.0.1.
+type MariaDB struct {
+	SnapshotFrom string     `yaml:"snapshot_from,required" json:"snapshot_from"` // host: the standby
+	Port         int        `yaml:"port" json:"port"`
+	User         string     `yaml:"user,required" json:"user"`
+	Password     secret.Ref `yaml:"password,required" json:"password"`
+	Databases    []string   `yaml:"databases,required" json:"databases"`
+}
+
+// Gluster is the source's volume of assets: its servers are the hosts of role files.
+type Gluster struct {
+	Volume   string `yaml:"volume,required" json:"volume"`
+	ReadFrom string `yaml:"read_from,required" json:"read_from"` // host that has it mounted
+	Mount    string `yaml:"mount,required" json:"mount"`         // directory there
+}
+
+// Redis is the source's Redis servers: all hosts of role redis.
+type Redis struct {
+	Password secret.Ref `yaml:"password" json:"password"`
+}
+
+// Google is the project that the site moves to.
+type Google struct {
+	Project     string     `yaml:"project,required" json:"project"`
+	Region      string     `yaml:"region,required" json:"region"`
+	Credentials secret.Ref `yaml:"credentials,required" json:"credentials"` // a service account's key
+	Endpoints   Endpoints  `yaml:"endpoints" json:"endpoints"`
+}
+
+// Endpoints are the APIs' addresses where they aren't Google's own.
+type Endpoints struct {
+	SQLAdmin        string `yaml:"sqladmin" json:"sqladmin"`
+	Container       string `yaml:"container" json:"container"`
+	DNS             string `yaml:"dns" json:"dns"`
+	ResourceManager string `yaml:"resource_manager" json:"resource_manager"`
+}
+
+// Cluster is the cluster that a run creates.
+type Cluster struct {
+	Location           string          `yaml:"location" json:"location"` // zone or region; google.region if left out
+	Nodes              int             `yaml:"nodes,required" json:"nodes"`
+	MachineType        string          `yaml:"machine_type,required" json:"machine_type"`
+	DiskSize           strictyaml.Size `yaml:"disk_size" json:"disk_size"`
+	ReleaseChannel     string          `yaml:"release_channel" json:"release_channel"`
+	Version            string          `yaml:"version" json:"version"`
+	Network            string          `yaml:"network" json:"network"`
+	Subnetwork         string          `yaml:"subnetwork" json:"subnetwork"`
+	NodeAccount        string          `yaml:"node_account" json:"node_account"`
+	AuthorizedNetworks []netip.Prefix  `yaml:"authorized_networks" json:"authorized_networks"`
+	Filestore          bool            `yaml:"filestore" json:"filestore"`
+}
+
+// CloudSQL is the instance that a run creates.
+type CloudSQL struct {
+	Version            string           `yaml:"version,required" json:"version"`
+	Tier               string           `yaml:"tier,required" json:"tier"`
+	Edition            string           `yaml:"edition" json:"edition"`
+	Availability       string           `yaml:"availability" json:"availability"`
+	DiskSize           strictyaml.Size  `yaml:"disk_size,required" json:"disk_size"`
+	DiskGrows          bool             `yaml:"disk_grows" json:"disk_grows"`
+	PrivateNetwork     string           `yaml:"private_network" json:"private_network"`
+	AuthorizedNetworks []netip.Prefix   `yaml:"authorized_networks" json:"authorized_networks"`
+	ServerCAMode       string           `yaml:"server_ca_mode" json:"server_ca_mode"`
+	LogDays            int              `yaml:"log_days" json:"log_days"`
+	Flags              strictyaml.Pairs `yaml:"flags" json:"flags"`
+	Charset            string           `yaml:"charset" json:"charset"`
+	Collation          string           `yaml:"collation" json:"collation"`
+	Users              []User           `yaml:"users,required" json:"users"`
+	LoadAs             string           `yaml:"load_as,required" json:"load_as"` // one of Users: copies and verifies
+}
+
+// User is an account of the instance.
+type User struct {
+	Name     string     `yaml:"name,required" json:"name"`
+	Host     string     `yaml:"host" json:"host"`
+	Password secret.Ref `yaml:"password,required" json:"password"`
+}
+
+// Release is what Helm installs.
+type Release struct {
+	Chart          Path           `yaml:"chart" json:"chart"` // "": the built-in chart
+	Name           string         `yaml:"name" json:"name"`
+	Namespace      string         `yaml:"namespace" json:"namespace"`
+	Values         []Path         `yaml:"values" json:"values"`
+	DatabaseSecret DatabaseSecret `yaml:"database_secret,required" json:"database_secret"`
+	Secrets        []Secret       `yaml:"secrets" json:"secrets"`
+}
+
+// DatabaseSecret is the Kubernetes Secret that Slipway fills with an account of the instance and its certificate
+// authority: keys username, password, ca.pem.
+type DatabaseSecret struct {
+	Name string `yaml:"name,required" json:"name"`
+	User string `yaml:"user,required" json:"user"` // one of cloudsql.users
+}
+
+// Secret is another Kubernetes Secret that the release needs.
+type Secret struct {
+	Name string  `yaml:"name,required" json:"name"`
+	Type string  `yaml:"type" json:"type"`
+	Data []Datum `yaml:"data,required" json:"data"`
+}
+
+// Datum is one key of a Secret.
+type Datum struct {
+	Key  string     `yaml:"key,required" json:"key"`
+	From secret.Ref `yaml:"from,required" json:"from"`
+}
+
+// Volume is a claim in the cluster.
+type Volume struct {
+	Claim        string          `yaml:"claim,required" json:"claim"`
+	Size         strictyaml.Size `yaml:"size,required" json:"size"`
+	Access       string          `yaml:"access,required" json:"access"`
+	StorageClass string          `yaml:"storage_class" json:"storage_class"` // "": the cluster's default
+	From         string          `yaml:"from" json:"from"`                   // gluster, or "" for one that starts empty
+}
+
+// Mover is the pod that writes files into claims.
+type Mover struct {
+	Image string `yaml:"image,required" json:"image"`
+}
+
+// DNS is the records that point at the site.
+type DNS struct {
+	Provider   string     `yaml:"provider,required" json:"provider"` // ovh or clouddns
+	Production Zone       `yaml:"production,required" json:"production"`
+	Rehearsal  ActingZone `yaml:"rehearsal,required" json:"rehearsal"`
+	Records    []Record   `yaml:"records,required" json:"records"`
+}
+
+// Zone is a zone that is asked.
+type Zone struct {
+	Zone        string   `yaml:"zone,required" json:"zone"` // lower case, no dot at the end
+	Nameservers []string `yaml:"nameservers,required" json:"nameservers"`
+}
+
+// ActingZone is a zone in which a rehearsal changes records.
+type ActingZone struct {
+	Zone        string   `yaml:"zone,required" json:"zone"`
+	Nameservers []string `yaml:"nameservers,required" json:"nameservers"`
+	ManagedZone string   `yaml:"managed_zone" json:"managed_zone"` // provider clouddns
+	OVH         *OVH     `yaml:"ovh" json:"ovh"`                   // provider ovh
+}
+
+// OVH is an application at OVH's API, with a consumer key that reaches the rehearsal zone and no more.
+type OVH struct {
+	Endpoint          string     `yaml:"endpoint" json:"endpoint"`
+	ApplicationKey    secret.Ref `yaml:"application_key,required" json:"application_key"`
+	ApplicationSecret secret.Ref `yaml:"application_secret,required" json:"application_secret"`
+	ConsumerKey       secret.Ref `yaml:"consumer_key,required" json:"consumer_key"`
+}
+
+// Record is a record set that points at the site. Name is relative to the zone; "@" is the zone itself.
+type Record struct {
+	Name string              `yaml:"name,required" json:"name"`
+	Type string              `yaml:"type,required" json:"type"`
+	TTL  strictyaml.Duration `yaml:"ttl,required" json:"ttl"`
+}
+
+// Check is one request to the new site, sent to its address with the site's public name.
+type Check struct {
+	Name    string           `yaml:"name,required" json:"name"`
+	Method  string           `yaml:"method" json:"method"`
+	Path    string           `yaml:"path,required" json:"path"`
+	Form    strictyaml.Pairs `yaml:"form" json:"form"`
+	Secrets []FormSecret     `yaml:"secrets" json:"secrets"`
+	Expect  Expect           `yaml:"expect" json:"expect"`
+	Capture []Capture        `yaml:"capture" json:"capture"`
+	Query   *Query           `yaml:"query" json:"query"`
+}
+
+// FormSecret is a form field whose value is a secret.
+type FormSecret struct {
+	Field string     `yaml:"field,required" json:"field"`
+	From  secret.Ref `yaml:"from,required" json:"from"`
+}
+
+// Expect is what the answer must be.
+type Expect struct {
+	Status      int      `yaml:"status" json:"status"`
+	Contains    []string `yaml:"contains" json:"contains"`
+	ContentType string   `yaml:"content_type" json:"content_type"`
+	SHA256Of    string   `yaml:"sha256_of" json:"sha256_of"` // a file of the source's volume whose bytes the answer must be
+}
+
+// Capture keeps a part of the answer for later requests, which write it as ${name}.
+type Capture struct {
+	Name    string `yaml:"name,required" json:"name"`
+	Pattern string `yaml:"pattern,required" json:"pattern"` // RE2 with one group
+}
+
+// Query is one row of the target's database that the answer must agree with.
+type Query struct {
+	Database string `yaml:"database,required" json:"database"`
+	SQL      string `yaml:"sql,required" json:"sql"`
+	Equals   string `yaml:"equals" json:"equals"` // "": the answer must contain the value
+}
+
+// Snapshots is where artifacts are kept.
+type Snapshots struct {
+	Directory Path `yaml:"directory" json:"directory"`
+}
+
+// Limits are of this machine and of patience; they don't change what a run does.
+type Limits struct {
+	Hosts       int                 `yaml:"hosts" json:"hosts"`               // asked at once
+	Connect     strictyaml.Duration `yaml:"connect" json:"connect"`           // to log in to a host
+	ClockOffset strictyaml.Duration `yaml:"clock_offset" json:"clock_offset"` // between any two hosts
+}
+
+func defaults() *Config {
+	return &Config{
+		State:     ".slipway",
+		Source:    Source{MariaDB: MariaDB{Port: 3306}},
+		Cluster:   Cluster{DiskSize: 50 << 30, ReleaseChannel: "REGULAR"},
+		CloudSQL:  CloudSQL{Edition: "ENTERPRISE", Availability: "ZONAL", ServerCAMode: "GOOGLE_MANAGED_CAS_CA", LogDays: 7, Charset: "utf8mb4", Collation: "utf8mb4_0900_ai_ci"},
+		Release:   Release{Name: "shop", Namespace: "shop"},
+		Snapshots: Snapshots{Directory: "snapshots"},
+		Limits:    Limits{Hosts: 32, Connect: strictyaml.Duration(10e9), ClockOffset: strictyaml.Duration(500e6)},
+	}
+}
+
+// Example is a slipway.yaml with comments that loads beside inventory.Example.
+//
+//go:embed example.yaml
+var Example string
+
+// Load reads slipway.yaml and the inventory that it names, and checks each and both together. All problems of both files
+// come at once, as strictyaml.Problems; what is wrong with reading them is an error of another type.
+func Load(path string) (*Config, *inventory.Inventory, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s does not exist; type: slipway init", path)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c := parse(path, text)
+	var inv *inventory.Inventory
+	var others strictyaml.Problems
+	if c.Inventory != "" {
+		var err error
+		inv, err = inventory.Load(string(c.Inventory))
+		switch {
+		case errors.As(err, &others):
+		case errors.Is(err, os.ErrNotExist):
+			c.file.Problem("inventory", fmt.Sprintf("%s does not exist", c.Inventory), "type: slipway init")
+		case err != nil:
+			c.file.Problem("inventory", err.Error(), "")
+		default:
+			c.against(inv)
+		}
+	}
+	c.checkFiles()
+	var mine strictyaml.Problems
+	errors.As(c.file.Err(), &mine)
+	if all := append(mine, others...); len(all) > 0 {
+		return nil, nil, all
+	}
+	return c, inv, nil
+}
+
+// Parse reads a text and checks it, without the inventory and without looking at any file. name is the file's path.
+func Parse(name string, text []byte) (*Config, error) {
+	c := parse(name, text)
+	if err := c.file.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func parse(name string, text []byte) *Config {
+	c := defaults()
+	c.file = strictyaml.Decode(name, text, c)
+	c.fill()
+	c.check()
+	c.resolve(filepath.Dir(name))
+	return c
+}
+
+// fill gives what depends on other keys its default.
+func (c *Config) fill() {
+	if c.Cluster.Location == "" {
+		c.Cluster.Location = c.Google.Region
+	}
+	for i := range c.CloudSQL.Users {
+		if c.CloudSQL.Users[i].Host == "" {
+			c.CloudSQL.Users[i].Host = "%"
+		}
+	}
+	for i := range c.Release.Secrets {
+		if c.Release.Secrets[i].Type == "" {
+			c.Release.Secrets[i].Type = "Opaque"
+		}
+	}
+	for i := range c.Smoke {
+		s := &c.Smoke[i]
+		if s.Method == "" {
+			s.Method = "GET"
+		}
+		if s.Expect.Status == 0 {
+			s.Expect.Status = 200
+		}
+	}
+	if o := c.DNS.Rehearsal.OVH; o != nil && o.Endpoint == "" {
+		o.Endpoint = "https://eu.api.ovh.com/1.0"
+	}
+}
+
+// resolve makes paths and references relative to the file's directory.
+func (c *Config) resolve(dir string) {
+	walk(reflect.ValueOf(c).Elem(), func(v reflect.Value) bool {
+		switch x := v.Addr().Interface().(type) {
+		case *Path:
+			if *x != "" && !filepath.IsAbs(string(*x)) {
+				*x = Path(filepath.Join(dir, string(*x)))
+			}
+		case *secret.Ref:
+			*x = x.In(dir)
+			return false
+		}
+		return true
+	})
+}
+
+// walk visits every value inside v; visit says whether to go into it.
+func walk(v reflect.Value, visit func(reflect.Value) bool) {
+	if !visit(v) {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				walk(v.Field(i), visit)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			walk(v.Index(i), visit)
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			walk(v.Elem(), visit)
+		}
+	}
+}
+
+// Digest is a setting's name and the SHA-256, in hex, of its value as it is in force, defaults included. Of a secret it's
+// the reference's.
+type Digest struct{ Name, SHA256 string }
+
+// Digests are of every setting that says what a run does, in the order of the file's documentation. A resume compares them.
+// ssh, limits and state aren't among them: they say how this machine gets there, and a run may be resumed from another.
+func (c *Config) Digests() []Digest {
+	var out []Digest
+	digests(&out, "", reflect.ValueOf(c).Elem())
+	return out
+}
+
+func digests(out *[]Digest, path string, v reflect.Value) {
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("json")
+		switch {
+		case name == "", path == "" && (name == "ssh" || name == "limits" || name == "state" || name == "inventory"):
+			continue
+		}
+		at := strictyaml.Join(path, name)
+		if f := v.Field(i); f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[secret.Ref]() {
+			digests(out, at, f)
+			continue
+		}
+		b, err := json.Marshal(v.Field(i).Interface())
+		if err != nil {
+			panic(fmt.Sprintf("config: %s: %v", at, err)) // plain data can't fail
+		}
+		sum := sha256.Sum256(b)
+		*out = append(*out, Digest{at, hex.EncodeToString(sum[:])})
+	}
+}
+
+// Place is where a setting stands, as "slipway.yaml:12:3", for errors that only show when it is used.
+func (c *Config) Place(path string) string { return c.file.Place(path) }
+
+// fqdn is a record's name in a zone, without the dot at the end.
+func fqdn(name, zone string) string {
+	if name == "@" {
+		return zone
+	}
+	return strings.ToLower(name) + "." + zone
+}

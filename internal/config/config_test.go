@@ -1,0 +1,341 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/secret"
+	"github.com/slipway-dev/slipway/internal/strictyaml"
+	"github.com/slipway-dev/slipway/inventory"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+// example writes what `slipway init` writes.
+func example(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"slipway.yaml": config.Example, "inventory.yaml": inventory.Example} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "slipway.yaml")
+}
+
+func TestExampleLoads(t *testing.T) {
+	path := example(t)
+	dir := filepath.Dir(path)
+	c, inv, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(inv.Hosts) != 17 {
+		t.Errorf("%d hosts", len(inv.Hosts))
+	}
+	if string(c.SSH.KnownHosts) != filepath.Join(dir, "known_hosts") || string(c.State) != filepath.Join(dir, ".slipway") {
+		t.Errorf("paths aren't relative to the file: %s, %s", c.SSH.KnownHosts, c.State)
+	}
+	if got := c.Source.MariaDB.Password.Path(); got != filepath.Join(dir, "secrets/mariadb") {
+		t.Errorf("references aren't relative to the file: %s", got)
+	}
+	if c.CloudSQL.Users[1].Host != "%" || c.Release.Secrets[1].Type != "Opaque" || c.Smoke[4].Expect.Status != 303 || c.Smoke[0].Method != "GET" {
+		t.Error("defaults are missing")
+	}
+	if time.Duration(c.Limits.ClockOffset) != 500*time.Millisecond || c.CloudSQL.DiskSize != 50<<30 || c.DNS.Rehearsal.OVH.Endpoint != "https://eu.api.ovh.com/1.0" {
+		t.Errorf("%+v", c.Limits)
+	}
+}
+
+// Every key of the schema is in the example, be it in a comment. Two are alternatives that prose speaks of.
+func TestExampleHasEveryKey(t *testing.T) {
+	lines := strings.Split(config.Example, "\n")
+	var missing []string
+	var walk func(path string, v reflect.Type)
+	walk = func(path string, v reflect.Type) {
+		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice {
+			v = v.Elem()
+		}
+		if v.Kind() != reflect.Struct || v.PkgPath() != reflect.TypeFor[config.Config]().PkgPath() {
+			return
+		}
+		for i := range v.NumField() {
+			key, _, _ := strings.Cut(v.Field(i).Tag.Get("yaml"), ",")
+			if key == "" {
+				continue
+			}
+			re := regexp.MustCompile(`^[ #]*(.*[{,] ?|- )?` + key + `:`)
+			if !contains(lines, re) && !slices.Contains([]string{".smoke.query.equals", ".dns.rehearsal.managed_zone"}, path+"."+key) {
+				missing = append(missing, path+"."+key)
+			}
+			walk(path+"."+key, v.Field(i).Type)
+		}
+	}
+	walk("", reflect.TypeFor[config.Config]())
+	if len(missing) > 0 {
+		t.Errorf("not in the example: %v", missing)
+	}
+}
+
+func contains(lines []string, re *regexp.Regexp) bool {
+	for _, l := range lines {
+		if re.MatchString(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// The keys that stand in comments are right too: with the marks taken away the file still loads.
+func TestExampleCommentsLoad(t *testing.T) {
+	comment := regexp.MustCompile(`(?m)^( *)# ( *- \{|[a-z_]+:( |$)|  [a-z_]+: (https|file))`)
+	text := comment.ReplaceAllString(config.Example, "$1$2")
+	if strings.Count(text, "#") > strings.Count(config.Example, "#")-12 {
+		t.Fatalf("few comments were keys:\n%s", text)
+	}
+	if _, err := config.Parse("slipway.yaml", []byte(text)); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// One file with ten problems and more, all shown at once.
+func TestAllProblemsAtOnce(t *testing.T) {
+	for _, name := range []string{"bad", "secrets", "dns", "shape"} {
+		t.Run(name, func(t *testing.T) {
+			in := filepath.Join("testdata", name+".yaml")
+			text, err := os.ReadFile(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = config.Parse("slipway.yaml", text)
+			var ps strictyaml.Problems
+			if !errors.As(err, &ps) {
+				t.Fatalf("%v", err)
+			}
+			golden(t, filepath.Join("testdata", name+".txt"), err.Error()+"\n")
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Error("the message quotes what may be a secret")
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// edit loads the example with one change.
+func edit(t *testing.T, from, to string) error {
+	t.Helper()
+	if strings.Count(config.Example, from) != 1 {
+		t.Fatalf("%q is there %d times", from, strings.Count(config.Example, from))
+	}
+	path := example(t)
+	if err := os.WriteFile(path, []byte(strings.Replace(config.Example, from, to, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := config.Load(path)
+	return err
+}
+
+func TestChecks(t *testing.T) {
+	for _, c := range []struct{ from, to, says string }{
+		{"zone: rehearsal.example.org", "zone: example.com", "is production's zone"},
+		{"zone: rehearsal.example.org", "zone: EXAMPLE.com.", "won't do"},
+		{"zone: rehearsal.example.org", "zone: test.example.com", "is inside of production's zone"},
+		{"zone: example.com", "zone: shop.rehearsal.example.org", "is inside of rehearsal.example.org"},
+		{"site: www.example.com", "site: www.rehearsal.example.org", "source.site, www.rehearsal.example.org, is inside of"},
+		{"{name: www, type: A, ttl: 60s}", "{name: www.example.com., type: A, ttl: 60s}", "write the name relative to the zone"},
+		{"{name: www, type: A, ttl: 60s}", "{name: www, type: NS, ttl: 60s}", "write one of A"},
+		{"{name: www, type: A, ttl: 60s}", "{name: www, type: A, ttl: 30s}", "OVH stores a TTL under 60s as 60s"},
+		{"{name: www, type: A, ttl: 60s}", "{name: \"@\", type: A, ttl: 60s}", "is there already"},
+		{"snapshot_from: db2", "snapshot_from: web2", "does not have the role db; these have it: db1, db2, db3"},
+		{"snapshot_from: db2", "snapshot_from: bd2", "not a host of the inventory; did you mean db2"},
+		{"read_from: web1", "read_from: wbe1", "did you mean web1"},
+		{"mount: /srv/assets", "mount: /srv/../etc", "whole path"},
+		{"databases: [shop]", "databases: [shop, shop]", "database shop is there already"},
+		{"databases: [shop]", "databases: [shop, MySQL]", "the server's own"},
+		{"databases: [shop]", "databases: []", "the list is empty"},
+		{"load_as: slipway", "load_as: slipwya", "did you mean slipway"},
+		{"    user: shop\n  # Made", "    user: root\n  # Made", "not one of cloudsql.users"},
+		{"    - name: slipway\n      password: file:secrets/cloudsql-slipway", "    - name: shop\n      password: file:secrets/x", "user shop@% is there already"},
+		{"private_network: projects", "# private_network: projects", "nobody could reach"},
+		{"private_network: projects", "authorized_networks: [0.0.0.0/0]\n  private_network: projects", "that is everybody"},
+		{"log_days: 7", "log_days: 8", "from 1 to 7"},
+		{"location: europe-west9-a", "location: us-east1-b", "is not in google.region"},
+		{"version: MYSQL_9_7", "version: MySQL 9.7", "MYSQL_9_7"},
+		{"namespace: shop", "namespace: kube-system", "the cluster's own"},
+		{"  # values: [values-rehearsal.yaml]", "  values: [nowhere.yaml]", "it does not exist"},
+		{"# ca_file: ca.pem", "ca_file: ca.pem", "it does not exist"},
+		{"inventory: inventory.yaml", "inventory: hosts.yaml", "does not exist; type: slipway init"},
+		{"- {key: tls.key, from: file:secrets/tls.key}", "- {key: tls.kye, from: file:secrets/tls.key}", "needs the key tls.key"},
+		{"name: shop-redis\n", "name: shop-tls\n", "secret shop-tls is there already"},
+		{"    from: gluster\n", "", "0 claims are filled from gluster"},
+		{"claim: shop-rabbitmq", "claim: shop-assets", "claim shop-assets is there already"},
+		{"    method: POST\n", "", "sent with POST alone"},
+		{"token: ${token}", "token: ${tokn}", "did you mean token"},
+		{`pattern: 'name="token" value="([^"]+)"'`, `pattern: 'x'`, "0 groups"},
+		{`pattern: 'name="token" value="([^"]+)"'`, `pattern: '(x'`, "missing closing )"},
+		{"query: {database: shop,", "query: {database: shpo,", "did you mean shop"},
+		{"agent: false", "agent: no", "a text where true or false is expected"},
+		{"clock_offset: 500ms", "clock_offset: 0s", "no time at all"},
+		{"provider: ovh", "provider: clouddns", "needs the key managed_zone"},
+		{"provider: ovh", "provider: cloudflare", "write one of ovh, clouddns"},
+	} {
+		err := edit(t, c.from, c.to)
+		var ps strictyaml.Problems
+		if !errors.As(err, &ps) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: got %v, want %q", c.to, err, c.says)
+			continue
+		}
+		for _, p := range ps {
+			if p.Line == 0 {
+				t.Errorf("%q: no place: %s", c.to, p)
+			}
+		}
+	}
+}
+
+func TestBothFilesProblemsComeTogether(t *testing.T) {
+	path := example(t)
+	dir := filepath.Dir(path)
+	for name, text := range map[string]string{"slipway.yaml": strings.Replace(config.Example, "nodes: 3", "nodes: 0", 1), "inventory.yaml": strings.Replace(inventory.Example, "address: 192.0.2.12", "address: 192.0.2.11", 1)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err := config.Load(path)
+	if err == nil || !strings.Contains(err.Error(), "slipway.yaml:") || !strings.Contains(err.Error(), "inventory.yaml:17:") {
+		t.Error(err)
+	}
+	if _, _, err := config.Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "slipway init") {
+		t.Error(err)
+	}
+}
+
+func TestDigests(t *testing.T) {
+	digests := func(from, to string) map[string]string {
+		t.Helper()
+		if !strings.Contains(config.Example, from) {
+			t.Fatal(from)
+		}
+		c, err := config.Parse("/etc/slipway.yaml", []byte(strings.Replace(config.Example, from, to, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, d := range c.Digests() {
+			if len(d.SHA256) != 64 {
+				t.Errorf("%+v", d)
+			}
+			out[d.Name] = d.SHA256
+		}
+		return out
+	}
+	base := digests("version: 1", "version: 1")
+	differ := func(from, to string) (out []string) {
+		other := digests(from, to)
+		for k := range base {
+			if base[k] != other[k] {
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"nodes: 3", "nodes: 3 # as many as zones", ""},
+		{"nodes: 3", "nodes: 4", "cluster.nodes"},
+		{"ttl: 60s", "ttl: 1m", ""},
+		{"edition: ENTERPRISE\n", "\n", ""},
+		{"password: file:secrets/mariadb", "password: env:PW", "source.mariadb.password"},
+		{"{name: www, type: A, ttl: 60s}", "{name: shop, type: A, ttl: 60s}", "dns.records"},
+		{"hosts: 32", "hosts: 3", ""},
+		{"agent: false", "agent: true", ""},
+	} {
+		if got := strings.Join(differ(c.from, c.to), " "); got != c.want {
+			t.Errorf("%q: %q differ, want %q", c.to, got, c.want)
+		}
+	}
+	if len(base) < 45 {
+		t.Errorf("only %d settings have a digest", len(base))
+	}
+}
+
+// What is printed of a configuration has references and no secret; and nothing is resolved while it loads.
+func TestNothingSecretIsHeld(t *testing.T) {
+	t.Setenv("SLIPWAY_TEST_PASSWORD", "hunter2")
+	c, err := config.Parse("slipway.yaml", []byte(strings.Replace(config.Example, "password: file:secrets/mariadb", "password: env:SLIPWAY_TEST_PASSWORD", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(b), "hunter2") || !strings.Contains(string(b), "env:SLIPWAY_TEST_PASSWORD") {
+		t.Error(string(b))
+	}
+	holds := false
+	var walk func(reflect.Type)
+	walk = func(v reflect.Type) {
+		switch {
+		case v == reflect.TypeFor[secret.String]():
+			holds = true
+		case v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice:
+			walk(v.Elem())
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				if v.Field(i).IsExported() {
+					walk(v.Field(i).Type)
+				}
+			}
+		}
+	}
+	walk(reflect.TypeFor[config.Config]())
+	if holds {
+		t.Error("the configuration has a field for a secret's value")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(config.Example)
+	for _, name := range []string{"bad", "secrets", "dns", "shape"} {
+		b, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(b))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := config.Parse("slipway.yaml", []byte(text))
+		if (c == nil) == (err == nil) {
+			t.Fatal("neither a configuration nor an error, or both")
+		}
+		if err == nil {
+			c.Digests()
+		}
+	})
+}

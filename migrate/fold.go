@@ -1,0 +1,328 @@
+package migrate
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slipway-dev/slipway/migrate/journal"
+)
+
+// stage is how far a step has got, as the algorithms need it.
+type stage int
+
+const (
+	stageNone   stage = iota // untouched, or undone
+	stageIntent              // begun, no outcome
+	stageFailed
+	stageDone
+	stageVerified
+	stageUndoing
+	stageUndoFailed
+)
+
+// stepState is the fold of the records of one step.
+type stepState struct {
+	ManifestStep
+	in       *phaseState // the phase it stands in
+	leg      *phaseState // the leg of the way back in which it is still to be undone
+	stage    stage
+	attempts int // over the whole run
+	intents  int // since the last undone
+	want     json.RawMessage
+	out      json.RawMessage // the last result, kept for the undo of others even while the step is redone
+	complete bool            // out holds, as far as the journal knows
+	effects  []Effect        // of the first intent
+	accepted json.RawMessage // the drift that a person accepted: asked about once
+	undone   StepState       // how it was undone
+
+	started, stopped bool // services
+	pos              json.RawMessage
+	gate             GateDecision
+	deadline         time.Time
+	opened           time.Time // of a gate
+
+	doing             Doing // with since: what runs
+	since             time.Time
+	run, verify, undo time.Duration
+	moved             Tally
+	err               string
+	errDoing          Doing
+	seq               uint64 // of its last record
+}
+
+// reset forgets what the undone attempts made; what they took stays.
+func (s *stepState) reset(how StepState) {
+	*s = stepState{ManifestStep: s.ManifestStep, in: s.in, leg: s.leg, attempts: s.attempts, effects: s.effects, undone: how,
+		run: s.run, verify: s.verify, undo: s.undo, moved: s.moved}
+}
+
+func (s *stepState) recorded() rawRecorded {
+	r := rawRecorded{want: s.want, complete: s.complete, attempts: s.intents}
+	if s.complete {
+		r.out = s.out
+	}
+	return r
+}
+
+// trace: there is something to undo, or at least to account for.
+func (s *stepState) trace() bool { return s.stage != stageNone }
+
+// finished: what needs it may begin.
+func (s *stepState) finished() bool { return s.stage == stageVerified }
+
+func (s *stepState) fail(doing Doing, err string) { s.err, s.errDoing = err, doing }
+
+func (s *stepState) begin(doing Doing, at time.Time) { s.doing, s.since = doing, at }
+
+// end closes the interval that begin opened and returns its length.
+func (s *stepState) end(at time.Time) time.Duration {
+	if s.since.IsZero() {
+		return 0
+	}
+	took := max(0, at.Sub(s.since))
+	switch s.doing {
+	case Running:
+		s.run += took
+	case Verifying:
+		s.verify += took
+	case Undoing:
+		s.undo += took
+	}
+	s.since = time.Time{}
+	return took
+}
+
+func (s *stepState) history() StepHistory {
+	h := StepHistory{ID: s.ID, Kind: s.Kind, Phase: s.Phase, Title: s.Title, Origin: s.Origin, State: s.state(), Attempts: s.attempts,
+		Effects: s.effects, Run: s.run, Verify: s.verify, Undo: s.undo, Moved: s.moved, Error: s.err, Doing: s.errDoing, Deadline: s.deadline}
+	if s.complete {
+		h.Out = s.out
+	}
+	h.Position = s.pos
+	return h
+}
+
+func (s *stepState) state() StepState {
+	switch s.stage {
+	case stageNone:
+		if s.undone == "" && s.err != "" {
+			return StepIsFailed // its plan failed
+		}
+		return s.undone
+	case stageUndoing:
+		return StepUndoing
+	case stageUndoFailed:
+		return StepUndoFailed
+	}
+	switch nodeKind(s.Kind) {
+	case kindGate:
+		return map[GateDecision]StepState{GateOpen: GateWaits, GatePassed: GateIsPassed, GateAborted: GateIsAborted, GateExpired: GateIsExpired}[s.gate]
+	case kindService:
+		if s.started && !s.stopped {
+			return ServiceUp
+		}
+		if s.stopped {
+			return ServiceIsDown
+		}
+	}
+	switch s.stage {
+	case stageIntent:
+		return StepBegun
+	case stageFailed:
+		return StepIsFailed
+	case stageDone:
+		return StepIsDone
+	}
+	if s.intents == 0 && nodeKind(s.Kind) == kindStep {
+		return StepFound
+	}
+	return StepIsVerified
+}
+
+// Apply folds one record in, the next one of the journal, and returns the events that it is. It fails when the record
+// can't be one of this run's, and with ErrNewer when it has a kind that this program doesn't know.
+func (h *History) Apply(rec journal.Record) ([]Event, error) {
+	if h.Records == 0 {
+		h.Run, h.steps, h.Direction = rec.Run, map[StepID]*stepState{}, Forward
+		if rec.Kind != journal.Opened {
+			return nil, fmt.Errorf("%w: it begins with a record of kind %q", journal.ErrCorrupt, rec.Kind)
+		}
+	}
+	if rec.Run != h.Run {
+		return nil, fmt.Errorf("%w: it is of run %s, not of %s", journal.ErrCorrupt, rec.Run, h.Run)
+	}
+	s := h.steps[StepID(rec.Step)]
+	if rec.Step != "" && s == nil {
+		return nil, fmt.Errorf("%w: it is of step %s, which is not in the manifest", journal.ErrCorrupt, rec.Step)
+	}
+	f := folding{h: h, rec: rec, s: s, when: When{rec.Seq, rec.Time}}
+	if err := f.apply(); err != nil {
+		return nil, err
+	}
+	h.Records, h.LastRecord = rec.Seq, rec.Time
+	return f.events, nil
+}
+
+// folding is the folding-in of one record.
+type folding struct {
+	h      *History
+	rec    journal.Record
+	s      *stepState
+	when   When
+	events []Event
+}
+
+func (f *folding) emit(e Event) { f.events = append(f.events, e) }
+
+func (f *folding) apply() error {
+	if f.s == nil {
+		return f.ofRun()
+	}
+	was := f.s.finished()
+	if err := f.ofStep(); err != nil {
+		return err
+	}
+	if f.rec.Attempt > f.s.attempts {
+		f.s.attempts = f.rec.Attempt
+	}
+	f.s.seq = f.rec.Seq
+	f.h.count(f, was)
+	return nil
+}
+
+func (f *folding) ofRun() error {
+	switch f.rec.Kind {
+	case journal.Opened:
+		return f.opened()
+	case journal.Operator:
+		return f.operator()
+	case journal.Turned:
+		return f.turned()
+	case journal.Closed:
+		return f.closed()
+	}
+	return f.unknown()
+}
+
+func (f *folding) unknown() error {
+	return fmt.Errorf("%w: it has a record of kind %q", ErrNewer, f.rec.Kind)
+}
+
+func (f *folding) opened() error {
+	d, err := decode[openedData](f.rec)
+	if err != nil {
+		return err
+	}
+	h := f.h
+	if h.Records == 0 {
+		if d.Manifest == nil {
+			return fmt.Errorf("%w: the first record has no manifest", journal.ErrCorrupt)
+		}
+		if d.Manifest.Format > Format {
+			return fmt.Errorf("%w: it has format %d, and this program reads up to %d", ErrNewer, d.Manifest.Format, Format)
+		}
+		h.Who, h.Started = f.rec.Who, f.rec.Time
+		h.adopt(d.Manifest)
+	}
+	for _, s := range h.order {
+		s.end(h.LastRecord) // what the process before was at, it was at until then at least
+		if s.errDoing == Planning {
+			s.fail("", "") // it is looked at afresh
+		}
+	}
+	for _, p := range slices.Concat(h.phases, h.legs) {
+		p.pause(h.LastRecord)
+	}
+	h.Lives, h.closed, h.todo, h.Ended = f.rec.Fence, "", nil, time.Time{}
+	f.emit(RunOpened{f.when, h.Run, h.Manifest.Mode, h.Manifest.Tool, f.rec.Who, d.Host, h.Lives, h.phaseNames()})
+	h.startPhase(f, h.Records > 0)
+	return nil
+}
+
+// adopt takes a manifest as the run's: the first, or one that a person accepted.
+func (h *History) adopt(m *Manifest) {
+	h.Manifest = m
+	was := h.phases
+	h.order, h.phases = nil, nil
+	for _, ms := range m.Steps {
+		s := h.steps[ms.ID]
+		if s == nil {
+			s = &stepState{}
+			h.steps[ms.ID] = s
+		}
+		s.ManifestStep = ms
+		h.order = append(h.order, s)
+		i := slices.IndexFunc(h.phases, func(p *phaseState) bool { return p.name == ms.Phase })
+		if i < 0 {
+			i = len(h.phases)
+			p := &phaseState{name: ms.Phase}
+			if old := slices.IndexFunc(was, func(p *phaseState) bool { return p.name == ms.Phase }); old >= 0 {
+				p.took, p.since = was[old].took, was[old].since
+			}
+			h.phases = append(h.phases, p)
+		}
+		s.in = h.phases[i]
+		s.in.steps++
+		if !s.finished() {
+			s.in.left++
+		}
+	}
+}
+
+func (f *folding) operator() error {
+	d, err := decode[operatorData](f.rec)
+	if err != nil {
+		return err
+	}
+	who := d.Who
+	if who == "" {
+		who = f.rec.Who
+	}
+	f.emit(Decided{f.when, StepID(f.rec.Step), d.Decision, who, d.Why, d.Differs})
+	switch {
+	case d.Decision == AcceptManifest && d.Manifest != nil && f.s == nil:
+		f.h.adopt(d.Manifest)
+	case d.Decision == Accept && f.s != nil:
+		f.s.accepted = d.Now
+	case d.Decision == Redo && f.s != nil:
+		f.s.stage, f.s.complete = stageFailed, false // want stays: its before-image is the true one
+	case d.Decision == Waive && f.s != nil:
+		f.s.reset(StepWaived)
+	default:
+		return fmt.Errorf("%w: it has an operator's decision %q", ErrNewer, d.Decision)
+	}
+	return nil
+}
+
+func (f *folding) turned() error {
+	d, err := decode[turnedData](f.rec)
+	if err != nil {
+		return err
+	}
+	h := f.h
+	h.Direction, h.Keeps, h.Why, h.end = d.Direction, d.Keeps, d.Why, d.End
+	f.emit(RunTurned{f.when, d.Direction, d.Keeps, d.Why, d.End})
+	for _, p := range h.phases {
+		p.pause(f.rec.Time)
+	}
+	if d.Direction == Back {
+		h.legs = h.layLegs()
+	}
+	h.startPhase(f, false)
+	return nil
+}
+
+func (f *folding) closed() error {
+	d, err := decode[closedData](f.rec)
+	if err != nil {
+		return err
+	}
+	f.h.closed, f.h.todo, f.h.Ended = d.State, d.Todo, f.rec.Time
+	for _, p := range slices.Concat(f.h.phases, f.h.legs) {
+		p.pause(f.rec.Time)
+	}
+	f.emit(RunClosed{f.when, d.State, d.Why, d.Todo})
+	return nil
+}
