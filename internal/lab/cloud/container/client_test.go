@@ -207,3 +207,16 @@ func TestPermissionsAndOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestWithoutClusters: a backend that offers no version.
+func TestWithoutClusters(t *testing.T) {
+	c := client(t, newAPIOf(noVersions{newBackend()}), everything)
+	_, err := c.GetServerConfig(parent).Do()
+	refused(t, "versions", err, 501, "notImplemented", "without")
+	_, err = c.Clusters.Create(parent, wanted("shop")).Do()
+	refused(t, "a cluster", err, 501, "notImplemented", "without")
+}
+
+type noVersions struct{ *backend }
+
+func (noVersions) Versions() []string { return nil }

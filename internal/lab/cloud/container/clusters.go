@@ -142,6 +142,9 @@ func (a *API) checkCreate(location string, body *api.CreateClusterRequest, sent 
 		return Spec{}, badRequest("Node pool's initial node count must be between 1 and %d (the lab's bound).", maxNodes)
 	}
 	versions := a.o.Backend.Versions()
+	if len(versions) == 0 {
+		return Spec{}, noVersions()
+	}
 	if spec.Version == "" || spec.Version == "-" || spec.Version == "latest" {
 		spec.Version = versions[0]
 	}
