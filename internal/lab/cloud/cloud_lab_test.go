@@ -84,6 +84,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	defer func() { err = errors.Join(err, l.Clean(context.WithoutCancel(ctx), true)) }()
 	cache := os.Getenv("SLIPWAY_LAB_CACHE")
 	if cache == "" {
 		cache = "/var/cache/slipway-lab"
@@ -142,7 +143,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err := errors.Join(world.Close(ctx), servers.Close(ctx), nw.Close(ctx)); err != nil {
 		return 1, err
 	}
-	return code, l.Clean(ctx, true)
+	return code, nil
 }
 
 // plain is an HTTPS client in the lab's network that trusts the lab's CA.

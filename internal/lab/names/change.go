@@ -199,18 +199,21 @@ func (s *Servers) AddZone(ctx context.Context, zone string, records []dns.RR) er
 		text.WriteString(rr.String() + "\n")
 	}
 	file := "/var/cache/bind/" + zone + ".zone"
-	if err := s.primary.Run(ctx, machine.Cmd{Argv: []string{"tee", "--", file}, Stdin: strings.NewReader(text.String())}); err != nil {
+	if err := s.machine(primary).Run(ctx, machine.Cmd{Argv: []string{"tee", "--", file}, Stdin: strings.NewReader(text.String())}); err != nil {
 		return fmt.Errorf("add zone %s: %w", zone, err)
 	}
-	if err := s.primary.Run(ctx, machine.Cmd{Argv: []string{"chown", "bind:bind", "--", file}}); err != nil {
+	if err := s.machine(primary).Run(ctx, machine.Cmd{Argv: []string{"chown", "bind:bind", "--", file}}); err != nil {
 		return fmt.Errorf("add zone %s: %w", zone, err)
 	}
-	if err := rndc(ctx, s.primary, "addzone", zone, primaryZone(zone)); err != nil {
+	if err := rndc(ctx, s.machine(primary), "addzone", zone, primaryZone(zone)); err != nil {
 		return fmt.Errorf("add zone %s to the primary: %w", zone, err)
 	}
-	if err := rndc(ctx, s.secondary, "addzone", zone, secondaryZone(zone)); err != nil {
+	if err := rndc(ctx, s.machine(secondary), "addzone", zone, secondaryZone(zone)); err != nil {
 		return fmt.Errorf("add zone %s to the secondary: %w", zone, err)
 	}
+	s.mu.Lock()
+	s.zones = append(s.zones, zone)
+	s.mu.Unlock()
 	return s.follow(ctx, zone)
 }
 
@@ -219,7 +222,10 @@ func (s *Servers) DropZone(ctx context.Context, zone string) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	zone = strings.TrimSuffix(dns.CanonicalName(zone), ".")
-	for _, m := range []*machine.Machine{s.secondary, s.primary} {
+	s.mu.Lock()
+	s.zones = slices.DeleteFunc(s.zones, func(z string) bool { return z == zone })
+	s.mu.Unlock()
+	for _, m := range []*machine.Machine{s.machine(secondary), s.machine(primary)} {
 		if err := rndc(ctx, m, "delzone", "-clean", zone); err != nil {
 			return fmt.Errorf("drop zone %s: %w", zone, err)
 		}

@@ -4,6 +4,7 @@ package names
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -43,6 +44,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	defer func() { err = errors.Join(err, l.Clean(context.WithoutCancel(ctx), true)) }()
 	cache := os.Getenv("SLIPWAY_LAB_CACHE")
 	if cache == "" {
 		cache = "/var/cache/slipway-lab"
@@ -72,7 +74,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err := nw.Close(ctx); err != nil {
 		return 1, err
 	}
-	return code, l.Clean(ctx, true)
+	return code, nil
 }
 
 func records(t *testing.T, text string) []dns.RR {
@@ -175,6 +177,40 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// TestReplaceIsConditional: an update made of what was read holds only while the
+// zone is as it was read.
+func TestReplaceIsConditional(t *testing.T) {
+	before, err := servers.Transfer(t.Context(), Rehearsal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(address string) []dns.RR {
+		return append(before[1:len(before):len(before)], records(t, "www.rehearsal.example. 60 IN A "+address+"\n")...)
+	}
+	late, _ := newUpdate(Rehearsal, before, with("10.77.3.1"))
+	if err := servers.Replace(t.Context(), Rehearsal, with("10.77.3.2")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := servers.exchange(t.Context(), Primary, late, true)
+	if err != nil || answer.Rcode != dns.RcodeYXRrset {
+		t.Errorf("an addition of what has come meanwhile: %v %v, want YXRRSET", answer, err)
+	}
+	now, err := servers.Transfer(t.Context(), Rehearsal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, _ = newUpdate(Rehearsal, now, with("10.77.3.1"))
+	if err := servers.Replace(t.Context(), Rehearsal, with("10.77.3.3")); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err = servers.exchange(t.Context(), Primary, late, true); err != nil || answer.Rcode != dns.RcodeNXRrset {
+		t.Errorf("a change of what was changed meanwhile: %v %v, want NXRRSET", answer, err)
+	}
+	if err := servers.Replace(t.Context(), Rehearsal, before[1:]); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFollowsWithin100ms(t *testing.T) {
 	before, err := servers.Transfer(t.Context(), Rehearsal)
 	if err != nil {
@@ -224,7 +260,7 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: an unsigned transfer is answered %s", server, dns.RcodeToString[answer.Rcode])
 		}
 	}
-	wrong := &Servers{network: servers.network}
+	wrong := &Servers{env: servers.env}
 	wrong.secret = "d3JvbmcgIHdyb25nICB3cm9uZyAgd3JvbmcgIHdyb25nISE="
 	if _, err := wrong.Transfer(t.Context(), Production); err == nil {
 		t.Error("a transfer with a wrong key is given")
@@ -297,5 +333,56 @@ func TestAddAndDropZone(t *testing.T) {
 		if servers.Has(t.Context(), zone) {
 			t.Error("the zone is still served")
 		}
+	}
+}
+
+// TestUpAgain: a server that was killed comes up with the zones as they were, and
+// catches up with what it missed.
+func TestUpAgain(t *testing.T) {
+	before, err := servers.Transfer(t.Context(), Rehearsal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(address string) []dns.RR {
+		return append(before[1:len(before):len(before)], records(t, "again.rehearsal.example. 60 IN A "+address+"\n")...)
+	}
+	if err := servers.Replace(t.Context(), Rehearsal, with("10.77.3.1")); err != nil {
+		t.Fatal(err)
+	}
+	// As after a while: the journal has gone into the zone's file.
+	if err := rndc(t.Context(), servers.machine(primary), "sync", "-clean"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range servers.hosts {
+		if err := servers.machine(i).Kill(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if state := servers.Machines()[i].State; state != "down" {
+			t.Errorf("state is %s", state)
+		}
+		if i == secondary {
+			if err := servers.Replace(t.Context(), Rehearsal, with("10.77.3.2")); err == nil {
+				t.Error("a change that the secondary cannot have is no error")
+			}
+		}
+		if err := servers.Up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(15 * time.Second)
+	for _, server := range Addresses() {
+		for {
+			got := answers(t, server, "again.rehearsal.example", dns.TypeA)
+			if len(got) == 1 && got[0] == "10.77.3.2" {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s answers %v", server, got)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	if err := servers.Replace(t.Context(), Rehearsal, before[1:]); err != nil {
+		t.Fatal(err)
 	}
 }

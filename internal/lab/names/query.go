@@ -19,7 +19,7 @@ const queryTimeout = 3 * time.Second
 func (s *Servers) exchange(ctx context.Context, server netip.Addr, m *dns.Msg, sign bool) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	conn, err := s.network.DialContext(ctx, "tcp", netip.AddrPortFrom(server, 53).String())
+	conn, err := s.env.Network.DialContext(ctx, "tcp", netip.AddrPortFrom(server, 53).String())
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Servers) Transfer(ctx context.Context, zone string) ([]dns.RR, error) {
 }
 
 func (s *Servers) transfer(ctx context.Context, server netip.Addr, zone string) ([]dns.RR, error) {
-	conn, err := s.network.DialContext(ctx, "tcp", netip.AddrPortFrom(server, 53).String())
+	conn, err := s.env.Network.DialContext(ctx, "tcp", netip.AddrPortFrom(server, 53).String())
 	if err != nil {
 		return nil, fmt.Errorf("transfer zone %s: %w", zone, err)
 	}

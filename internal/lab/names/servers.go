@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,15 +31,25 @@ type Env struct {
 
 // Servers are the three name servers.
 type Servers struct {
-	network                      *network.Network
-	primary, secondary, resolver *machine.Machine
-	secret                       string // of the TSIG key, base64
+	env    Env
+	secret string // of the TSIG key, base64
 
 	change sync.Mutex // one change of zones or of a zone's content at a time
+
+	mu    sync.Mutex
+	hosts []*host  // primary, secondary, resolver
+	zones []string // served now, without the dot at the end
 }
 
-// Start starts the servers and returns when each answers.
-func Start(ctx context.Context, e Env) (_ *Servers, err error) {
+// host is one server; its machine is replaced when it is started again.
+type host struct {
+	spec    machine.Spec
+	at      netip.Addr
+	machine *machine.Machine // nil before the first start
+}
+
+// Start starts the servers with their first zones and returns when each answers.
+func Start(ctx context.Context, e Env) (*Servers, error) {
 	secret, err := newSecret()
 	if err != nil {
 		return nil, err
@@ -47,50 +58,108 @@ func Start(ctx context.Context, e Env) (_ *Servers, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Servers{network: e.Network, secret: secret}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
-		}
-	}()
 	zones := []string{Production, Rehearsal}
-	bind := func(zoneOf func(string) string) []machine.File {
-		return []machine.File{
+	s := &Servers{env: e, secret: secret, zones: slices.Clone(zones)}
+	bind := func(zoneOf func(string) string, more ...machine.File) []machine.File {
+		return append([]machine.File{
 			{Path: "/etc/bind/named.conf", Content: []byte(namedConf(secret, control, zoneOf, zones...)), Mode: 0o640, Owner: "root:bind"},
 			{Path: "/etc/bind/rndc.conf", Content: []byte(rndcConf(control)), Mode: 0o640, Owner: "root:bind"},
+			{Path: "/etc/bind/start", Content: []byte(startScript), Mode: 0o755},
 			{Path: "/run/named", Dir: true, Mode: 0o775, Owner: "root:bind"},
-		}
+		}, more...)
 	}
-	named := []string{"/usr/bin/tini", "--", "/usr/sbin/named", "-f", "-u", "bind", "-c", "/etc/bind/named.conf"}
-	primaryFiles := append(bind(primaryZone),
-		machine.File{Path: "/var/cache/bind/" + Production + ".zone", Content: []byte(productionZone), Owner: "bind:bind"},
-		machine.File{Path: "/var/cache/bind/" + Rehearsal + ".zone", Content: []byte(rehearsalZone), Owner: "bind:bind"})
+	named := []string{"/usr/bin/tini", "--", "/etc/bind/start"}
 	for _, one := range []struct {
-		into  **machine.Machine
 		name  string
 		at    netip.Addr
 		argv  []string
 		files []machine.File
 	}{
-		{&s.primary, "ns1", Primary, named, primaryFiles},
-		{&s.secondary, "ns2", Secondary, named, bind(secondaryZone)},
-		{&s.resolver, "resolver", Resolver, []string{"/usr/bin/tini", "--", "/usr/sbin/unbound", "-d", "-c", "/etc/unbound/lab.conf"},
+		{"ns1", Primary, named, bind(primaryZone,
+			machine.Text("/etc/bind/first/"+Production+".zone", productionZone), machine.Text("/etc/bind/first/"+Rehearsal+".zone", rehearsalZone))},
+		{"ns2", Secondary, named, bind(secondaryZone)},
+		{"resolver", Resolver, []string{"/usr/bin/tini", "--", "/usr/sbin/unbound", "-d", "-c", "/etc/unbound/lab.conf"},
 			[]machine.File{machine.Text("/etc/unbound/lab.conf", unboundConf())}},
 	} {
 		// A server of an earlier lab may have left its zones: they begin anew.
 		if err := os.RemoveAll(e.Launcher.Dir(one.name)); err != nil {
 			return nil, fmt.Errorf("start the name servers: %w", err)
 		}
-		m, err := e.Launcher.Start(ctx, machine.Spec{
+		s.hosts = append(s.hosts, &host{at: one.at, spec: machine.Spec{
 			Name: one.name, Lower: e.Lower, Argv: one.argv, Files: one.files, Net: e.Network.Port(one.name, one.at),
-		})
-		if err != nil {
-			return nil, fmt.Errorf("start the name servers: %w", err)
-		}
-		*one.into = m
+		}})
 	}
-	return s, s.ready(ctx, zones)
+	if err := s.Up(ctx); err != nil {
+		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	return s, nil
 }
+
+// startScript gives the primary its first zones once, and is named from then on: a
+// server that comes up again has the zones as it left them.
+const startScript = `#!/bin/sh
+set -eu
+for zone in /etc/bind/first/*.zone; do
+	at=/var/cache/bind/${zone##*/}
+	test ! -e "$zone" || test -e "$at" || install -o bind -g bind -m 0644 "$zone" "$at"
+done
+exec /usr/sbin/named -f -u bind -c /etc/bind/named.conf
+`
+
+// Up starts those of the servers that do not run, with the zones that they had,
+// and returns when all answer.
+func (s *Servers) Up(ctx context.Context) error {
+	again, err := s.startStopped(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	zones := slices.Clone(s.zones)
+	s.mu.Unlock()
+	if err := s.ready(ctx, zones); err != nil || !again {
+		return err
+	}
+	// A secondary that was down asks the primary again after the SOA's refresh time,
+	// which is an hour; here it is told to.
+	for _, zone := range zones {
+		if err := rndc(ctx, s.machine(secondary), "refresh", zone); err != nil {
+			return fmt.Errorf("have the secondary look again: %w", err)
+		}
+		if err := s.follow(ctx, zone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startStopped starts what does not run; again says whether one of them had run.
+func (s *Servers) startStopped(ctx context.Context) (again bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.hosts {
+		if h.machine != nil && h.machine.Running() {
+			continue
+		}
+		again = again || h.machine != nil
+		if h.machine, err = s.env.Launcher.Start(ctx, h.spec); err != nil {
+			return false, fmt.Errorf("start the name servers: %w", err)
+		}
+	}
+	return again, nil
+}
+
+// machine is a server's machine as it is now.
+func (s *Servers) machine(i int) *machine.Machine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hosts[i].machine
+}
+
+// Indexes of the hosts.
+const (
+	primary = iota
+	secondary
+)
 
 func newSecret() (string, error) {
 	b := make([]byte, 32)
@@ -136,8 +205,8 @@ func (s *Servers) poll(ctx context.Context, ask func() error) error {
 		if err == nil {
 			return nil
 		}
-		for _, m := range []*machine.Machine{s.primary, s.secondary, s.resolver} {
-			if !m.Running() {
+		for i := range s.hosts {
+			if m := s.machine(i); !m.Running() {
 				return fmt.Errorf("%w; %s has ended: %s", err, m.Name(), tail(m.Console()))
 			}
 		}
@@ -160,10 +229,12 @@ func tail(file string) string {
 
 // Close ends the servers and removes what they wrote.
 func (s *Servers) Close(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var all error
-	for _, m := range []*machine.Machine{s.primary, s.secondary, s.resolver} {
-		if m != nil {
-			all = errors.Join(all, m.Remove(ctx))
+	for _, h := range s.hosts {
+		if h.machine != nil {
+			all = errors.Join(all, h.machine.Remove(ctx))
 		}
 	}
 	return all
@@ -183,16 +254,15 @@ type Machine struct {
 
 // Machines lists the servers' machines.
 func (s *Servers) Machines() []Machine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []Machine
-	for _, one := range []struct {
-		m  *machine.Machine
-		at netip.Addr
-	}{{s.primary, Primary}, {s.secondary, Secondary}, {s.resolver, Resolver}} {
-		state := "down"
-		if one.m.Running() {
-			state = "running"
+	for _, h := range s.hosts {
+		one := Machine{Name: h.spec.Name, Address: h.at, State: "down"}
+		if h.machine != nil && h.machine.Running() {
+			one.State, one.Pid = "running", h.machine.Pid()
 		}
-		out = append(out, Machine{Name: one.m.Name(), Address: one.at, State: state, Pid: one.m.Pid()})
+		out = append(out, one)
 	}
 	return out
 }

@@ -61,7 +61,6 @@ type zone struct {
 	message *api.ManagedZone
 	sets    []*api.ResourceRecordSet // ordered
 	changes []*api.Change            // by id
-	ops     uint64                   // operations given out
 	serving sync.Mutex               // held while the servers are told
 	told    int                      // length of changes that they were told last; under serving
 	gone    bool                     // deleted; under API.mu

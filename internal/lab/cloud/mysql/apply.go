@@ -64,10 +64,10 @@ func (s *server) apply(ctx context.Context, old, c sqladmin.Config) error {
 
 // writeConf replaces the option file and asks mysqld whether it takes it.
 func (s *server) writeConf(ctx context.Context, conf string) error {
-	if err := s.machine.Run(ctx, machine.Cmd{Argv: []string{"tee", configPath}, Stdin: strings.NewReader(conf)}); err != nil {
+	if err := s.host().Run(ctx, machine.Cmd{Argv: []string{"tee", configPath}, Stdin: strings.NewReader(conf)}); err != nil {
 		return fmt.Errorf("write the option file: %w", err)
 	}
-	if err := s.machine.Run(ctx, machine.Cmd{Argv: []string{"/usr/sbin/mysqld", "--defaults-file=" + configPath, "--validate-config"}}); err != nil {
+	if err := s.host().Run(ctx, machine.Cmd{Argv: []string{"/usr/sbin/mysqld", "--defaults-file=" + configPath, "--validate-config"}}); err != nil {
 		return fmt.Errorf("%w: %w", sqladmin.ErrInvalid, err)
 	}
 	return nil
@@ -129,7 +129,7 @@ func (s *server) growDisk(ctx context.Context, size int64) error {
 	if err := s.stop(ctx); err != nil {
 		return err
 	}
-	if err := s.machine.Run(ctx, machine.Cmd{Argv: []string{"umount", diskPath}}); err != nil {
+	if err := s.host().Run(ctx, machine.Cmd{Argv: []string{"umount", diskPath}}); err != nil {
 		return fmt.Errorf("grow the data disk: %w", err)
 	}
 	if err := os.Truncate(s.image, size); err != nil {
@@ -165,7 +165,7 @@ func (s *server) Fill(ctx context.Context, leave int64) error {
 	if err := s.Unfill(ctx); err != nil {
 		return err
 	}
-	out, err := s.machine.Output(ctx, "stat", "-f", "-c", "%a %S", diskPath) // free blocks, bytes a block
+	out, err := s.host().Output(ctx, "stat", "-f", "-c", "%a %S", diskPath) // free blocks, bytes a block
 	if err != nil {
 		return fmt.Errorf("fill the data disk: %w", err)
 	}
@@ -179,7 +179,7 @@ func (s *server) Fill(ctx context.Context, leave int64) error {
 	}
 	// What fallocate's own bookkeeping takes is left out: it may not fit by a few blocks.
 	length = length * 999 / 1000
-	if err := s.machine.Run(ctx, machine.Cmd{Argv: []string{"fallocate", "-l", fmt.Sprint(length), ballast}}); err != nil {
+	if err := s.host().Run(ctx, machine.Cmd{Argv: []string{"fallocate", "-l", fmt.Sprint(length), ballast}}); err != nil {
 		return fmt.Errorf("fill the data disk: %w", err)
 	}
 	return nil
@@ -187,7 +187,7 @@ func (s *server) Fill(ctx context.Context, leave int64) error {
 
 // Unfill implements Disk.
 func (s *server) Unfill(ctx context.Context) error {
-	if err := s.machine.Run(ctx, machine.Cmd{Argv: []string{"rm", "-f", ballast}}); err != nil {
+	if err := s.host().Run(ctx, machine.Cmd{Argv: []string{"rm", "-f", ballast}}); err != nil {
 		return fmt.Errorf("give the data disk's room back: %w", err)
 	}
 	return nil

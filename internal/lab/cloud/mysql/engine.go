@@ -146,7 +146,7 @@ func (e *Engine) Machines() []Machine {
 	defer e.mu.Unlock()
 	var out []Machine
 	for _, slot := range slices.Sorted(maps.Keys(e.servers)) {
-		m := e.servers[slot].machine
+		m := e.servers[slot].host()
 		out = append(out, Machine{Name: m.Name(), Address: primaryIP(slot), Pid: m.Pid()})
 	}
 	return out

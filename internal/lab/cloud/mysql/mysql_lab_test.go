@@ -55,6 +55,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	defer func() { err = errors.Join(err, l.Clean(context.WithoutCancel(ctx), true)) }()
 	cache := os.Getenv("SLIPWAY_LAB_CACHE")
 	if cache == "" {
 		cache = "/var/cache/slipway-lab"
@@ -82,7 +83,7 @@ func inLab(m *testing.M) (code int, err error) {
 	if err := nw.Close(ctx); err != nil {
 		return 1, err
 	}
-	return code, l.Clean(ctx, true)
+	return code, nil
 }
 
 // config of an instance as most tests want it.

@@ -2,27 +2,22 @@ package mysql
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"github.com/slipway-dev/slipway/internal/lab/cloud/sqladmin"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 )
 
-// server is one instance: a machine that lives as long as the instance, and a
-// mysqld in it that is started again when it ends.
+// server is one instance: a machine with a mysqld in it, both of which are
+// started again when they end, as Cloud SQL does.
 type server struct {
 	engine   *Engine
 	name     string
@@ -31,13 +26,21 @@ type server struct {
 	diskUnit int64  // bytes per GB
 	log      *slog.Logger
 	tls      *certificates
-	machine  *machine.Machine
 	admin    *sql.DB // through the socket
 
-	mu     sync.Mutex
-	config sqladmin.Config
-	size   int64 // of the data disk, bytes
-	daemon *daemon
+	mu      sync.Mutex
+	config  sqladmin.Config
+	size    int64            // of the data disk, bytes
+	machine *machine.Machine // nil before the first start; replaced when it is started again
+	daemon  *daemon
+	deleted bool
+}
+
+// host is the machine as it is now.
+func (s *server) host() *machine.Machine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine
 }
 
 // daemon is one run of mysqld.
@@ -47,116 +50,6 @@ type daemon struct {
 	ended   chan struct{} // closed when it has ended
 }
 
-// boot makes the disk and the machine and starts mysqld.
-func (s *server) boot(ctx context.Context) (err error) {
-	if s.tls, err = newCertificates(s.name, s.config, time.Now()); err != nil {
-		return err
-	}
-	password := make([]byte, 24)
-	if _, err := rand.Read(password); err != nil {
-		return err
-	}
-	secret := hex.EncodeToString(password)
-	if err := s.makeDisk(ctx); err != nil {
-		return err
-	}
-	s.machine, err = s.engine.env.Launcher.Start(ctx, machine.Spec{
-		Name: s.machineName(), Hostname: "mysql", Lower: s.engine.env.Lower, Argv: machine.Idle(),
-		Net: s.engine.env.Network.Port(s.machineName(), primaryIP(s.slot), privateIP(s.slot)),
-		Files: []machine.File{
-			{Path: tlsPath, Dir: true, Mode: 0o750, Owner: "root:mysql"},
-			{Path: tlsPath + "/ca.pem", Content: s.tls.caPEM},
-			{Path: tlsPath + "/server.pem", Content: s.tls.certPEM},
-			{Path: tlsPath + "/server.key", Content: s.tls.keyPEM, Mode: 0o640, Owner: "root:mysql"},
-			{Path: configPath, Content: []byte(serverConf(s.config, s.slot))},
-			{Path: initPath, Content: fmt.Appendf(nil, "ALTER USER cloudsqladmin@localhost IDENTIFIED BY '%s';\n", secret), Mode: 0o640, Owner: "root:mysql"},
-			{Path: "/run/mysqld", Dir: true, Mode: 0o755, Owner: "mysql:mysql"},
-			{Path: diskPath, Dir: true},
-		},
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.mountDisk(ctx); err != nil {
-		return err
-	}
-	if err := s.setFirewall(ctx, s.config); err != nil {
-		return err
-	}
-	if s.admin, err = s.openAdmin(secret); err != nil {
-		return err
-	}
-	if err := s.start(ctx, "--init-file="+initPath); err != nil {
-		return err
-	}
-	return s.machine.Run(ctx, machine.Cmd{Argv: []string{"rm", initPath}})
-}
-
-func (s *server) machineName() string { return "sql-" + s.name }
-
-func (s *server) makeDisk(ctx context.Context) error {
-	image, err := ensureImage(ctx, s.engine.env, s.engine.template, s.size)
-	if err != nil {
-		return err
-	}
-	return copyTree(ctx, image, s.image)
-}
-
-// mountDisk mounts the data disk in the machine. Writes are not flushed through
-// to this computer's disk (nobarrier): they outlive mysqld and the machine, which
-// is what can fail in a lab.
-func (s *server) mountDisk(ctx context.Context) (err error) {
-	device, err := attach(s.image, filepath.Dir(s.image))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, device.close()) }() // from then on the mount holds it
-	for _, argv := range [][]string{
-		{"rm", "-f", "/dev/disk"},
-		{"mknod", "-m", "0600", "/dev/disk", "b", "7", fmt.Sprint(device.number)},
-		{"mount", "-t", "ext4", "-o", "noatime,nosuid,nodev,nobarrier", "/dev/disk", diskPath},
-	} {
-		if err := s.machine.Run(ctx, machine.Cmd{Argv: argv}); err != nil {
-			return fmt.Errorf("mount the data disk: %w", err)
-		}
-	}
-	return nil
-}
-
-func (s *server) setFirewall(ctx context.Context, c sqladmin.Config) error {
-	if err := s.machine.Run(ctx, machine.Cmd{Argv: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(firewall(c, s.slot))}); err != nil {
-		return fmt.Errorf("set the networks that reach the instance: %w", err)
-	}
-	return nil
-}
-
-// openAdmin prepares connections of the lab's own account through the socket,
-// which is reached by the machine's root directory.
-func (s *server) openAdmin(secret string) (*sql.DB, error) {
-	c := mysql.NewConfig()
-	c.User, c.Passwd, c.Net, c.Addr = "cloudsqladmin", secret, "unix", socketPath
-	c.InterpolateParams = true
-	c.Timeout, c.ReadTimeout, c.WriteTimeout = 5*time.Second, adminTimeout, adminTimeout
-	c.Logger = silent{}
-	path := fmt.Sprintf("/proc/%d/root%s", s.machine.Pid(), socketPath)
-	c.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}
-	connector, err := mysql.NewConnector(c)
-	if err != nil {
-		return nil, err
-	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(4)
-	db.SetMaxIdleConns(0) // a held connection would outlive a restart
-	return db, nil
-}
-
-// silent drops the driver's remarks on connections that break in a restart.
-type silent struct{}
-
-func (silent) Print(...any) {}
-
 // start starts mysqld and returns when it answers.
 func (s *server) start(ctx context.Context, args ...string) error {
 	out, err := os.OpenFile(filepath.Join(s.engine.env.Launcher.Dir(s.machineName()), "mysqld.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -165,7 +58,7 @@ func (s *server) start(ctx context.Context, args ...string) error {
 	}
 	// It lives as long as the machine, not as long as the request.
 	argv := append([]string{"/usr/sbin/mysqld", "--defaults-file=" + configPath}, args...)
-	p, err := s.machine.Start(context.WithoutCancel(ctx), machine.Cmd{Argv: argv, Stdout: out, Stderr: out})
+	p, err := s.host().Start(context.WithoutCancel(ctx), machine.Cmd{Argv: argv, Stdout: out, Stderr: out})
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
@@ -193,17 +86,18 @@ func (s *server) start(ctx context.Context, args ...string) error {
 
 // watch reaps mysqld, and starts it again when nobody stopped it, as Cloud SQL does.
 func (s *server) watch(d *daemon) {
+	m := s.host()
 	err := d.process.Wait()
 	close(d.ended)
+	time.Sleep(time.Second) // and whether the machine has ended with it is known
 	s.mu.Lock()
-	stopped := d.stopped || s.daemon != d
+	over := d.stopped || s.deleted || s.daemon != d || s.machine != m
 	s.mu.Unlock()
-	if stopped || !s.machine.Running() {
+	if over || !m.Running() {
 		return
 	}
 	s.log.Warn("mysqld has ended and is started again", "error", fmt.Sprint(err), "log", s.lastLines())
-	time.Sleep(time.Second)
-	if err := s.start(context.Background()); err != nil && s.machine.Running() {
+	if err := s.start(context.Background()); err != nil && m.Running() {
 		s.log.Error("mysqld does not come up again", "error", err.Error())
 	}
 }
@@ -271,12 +165,11 @@ func (s *server) Delete(ctx context.Context) error {
 		all = errors.Join(all, s.admin.Close())
 	}
 	s.mu.Lock()
-	if s.daemon != nil {
-		s.daemon.stopped = true
-	}
+	s.deleted = true
+	m := s.machine
 	s.mu.Unlock()
-	if s.machine != nil {
-		all = errors.Join(all, s.machine.Remove(ctx))
+	if m != nil {
+		all = errors.Join(all, m.Remove(ctx))
 	}
 	if err := os.Remove(s.image); err != nil && !errors.Is(err, os.ErrNotExist) {
 		all = errors.Join(all, err)

@@ -41,8 +41,8 @@ func (p *Names) Name() string { return "name servers" }
 func (p *Names) Layers() []rootfs.Layer { return []rootfs.Layer{names.Layer} }
 
 func (p *Names) Up(ctx, _ context.Context, lab daemon.Lab, report progress.Func) error {
-	if p.Servers() != nil {
-		return nil
+	if s := p.Servers(); s != nil {
+		return s.Up(ctx)
 	}
 	task := progress.Begin(report, "start the name servers")
 	lower, err := lab.Store.Ensure(ctx, names.Layer)
