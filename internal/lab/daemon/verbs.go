@@ -30,10 +30,10 @@ func (d *Daemon) server(life context.Context, end context.CancelFunc) *control.S
 		return verb.Nothing{}, nil
 	})
 	control.Handle(s, verb.Status, func(context.Context, verb.Nothing, progress.Func) (verb.Lab, error) { return d.status() })
-	control.Handle(s, verb.Kill, d.onMachine((*faults.Faults).Kill))
-	control.Handle(s, verb.Start, d.onMachine((*faults.Faults).Start))
-	control.Handle(s, verb.Freeze, d.onMachine((*faults.Faults).Freeze))
-	control.Handle(s, verb.Thaw, d.onMachine((*faults.Faults).Thaw))
+	control.Handle(s, verb.Kill, d.onMachine(func(ctx context.Context, f *faults.Faults, name string) error { return f.Kill(ctx, name) }))
+	control.Handle(s, verb.Start, d.onMachine(func(ctx context.Context, f *faults.Faults, name string) error { return f.Start(ctx, name) }))
+	control.Handle(s, verb.Freeze, d.onMachine(func(ctx context.Context, f *faults.Faults, name string) error { return f.Freeze(ctx, name) }))
+	control.Handle(s, verb.Thaw, d.onMachine(func(ctx context.Context, f *faults.Faults, name string) error { return f.Thaw(ctx, name) }))
 	control.Handle(s, verb.Cut, func(ctx context.Context, req verb.CutRequest, _ progress.Func) (verb.Nothing, error) {
 		return d.fault(func(f *faults.Faults) error { return f.Cut(ctx, req.A, req.B) })
 	})
@@ -113,9 +113,9 @@ func (d *Daemon) fault(f func(*faults.Faults) error) (verb.Nothing, error) {
 	return verb.Nothing{}, f(made)
 }
 
-func (d *Daemon) onMachine(f func(*faults.Faults, context.Context, string) error) func(context.Context, verb.Machine, progress.Func) (verb.Nothing, error) {
+func (d *Daemon) onMachine(f func(context.Context, *faults.Faults, string) error) func(context.Context, verb.Machine, progress.Func) (verb.Nothing, error) {
 	return func(ctx context.Context, req verb.Machine, _ progress.Func) (verb.Nothing, error) {
-		return d.fault(func(made *faults.Faults) error { return f(made, ctx, req.Name) })
+		return d.fault(func(made *faults.Faults) error { return f(ctx, made, req.Name) })
 	}
 }
 
