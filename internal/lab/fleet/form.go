@@ -233,9 +233,17 @@ func (f former) files(ctx context.Context) error {
 			return err
 		}
 	}
-	err := progress.Wait(ctx, progress.Discard, "gluster peers connect", 2, 100*time.Millisecond, func(ctx context.Context) (int64, string, error) {
-		out, err := f.run(ctx, "files1", "gluster", "peer", "status")
-		return int64(strings.Count(out, "Peer in Cluster (Connected)")), out, err
+	// Each must see both others: files1 sees them first, and they each other a moment later.
+	err := progress.Wait(ctx, progress.Discard, "gluster peers connect", 6, 100*time.Millisecond, func(ctx context.Context) (int64, string, error) {
+		var seen int64
+		for _, h := range []string{"files1", "files2", "files3"} {
+			out, err := f.run(ctx, h, "gluster", "peer", "status")
+			if err != nil {
+				return seen, "", err
+			}
+			seen += int64(strings.Count(out, "Peer in Cluster (Connected)"))
+		}
+		return seen, "", nil
 	})
 	if err != nil {
 		return err

@@ -211,6 +211,9 @@ func (s *Servers) AddZone(ctx context.Context, zone string, records []dns.RR) er
 	if err := rndc(ctx, s.machine(secondary), "addzone", zone, secondaryZone(zone)); err != nil {
 		return fmt.Errorf("add zone %s to the secondary: %w", zone, err)
 	}
+	s.mu.Lock()
+	s.zones = append(s.zones, zone)
+	s.mu.Unlock()
 	return s.follow(ctx, zone)
 }
 
@@ -219,6 +222,9 @@ func (s *Servers) DropZone(ctx context.Context, zone string) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	zone = strings.TrimSuffix(dns.CanonicalName(zone), ".")
+	s.mu.Lock()
+	s.zones = slices.DeleteFunc(s.zones, func(z string) bool { return z == zone })
+	s.mu.Unlock()
 	for _, m := range []*machine.Machine{s.machine(secondary), s.machine(primary)} {
 		if err := rndc(ctx, m, "delzone", "-clean", zone); err != nil {
 			return fmt.Errorf("drop zone %s: %w", zone, err)

@@ -177,6 +177,40 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// TestReplaceIsConditional: an update made of what was read holds only while the
+// zone is as it was read.
+func TestReplaceIsConditional(t *testing.T) {
+	before, err := servers.Transfer(t.Context(), Rehearsal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(address string) []dns.RR {
+		return append(before[1:len(before):len(before)], records(t, "www.rehearsal.example. 60 IN A "+address+"\n")...)
+	}
+	late, _ := newUpdate(Rehearsal, before, with("10.77.3.1"))
+	if err := servers.Replace(t.Context(), Rehearsal, with("10.77.3.2")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := servers.exchange(t.Context(), Primary, late, true)
+	if err != nil || answer.Rcode != dns.RcodeYXRrset {
+		t.Errorf("an addition of what has come meanwhile: %v %v, want YXRRSET", answer, err)
+	}
+	now, err := servers.Transfer(t.Context(), Rehearsal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, _ = newUpdate(Rehearsal, now, with("10.77.3.1"))
+	if err := servers.Replace(t.Context(), Rehearsal, with("10.77.3.3")); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err = servers.exchange(t.Context(), Primary, late, true); err != nil || answer.Rcode != dns.RcodeNXRrset {
+		t.Errorf("a change of what was changed meanwhile: %v %v, want NXRRSET", answer, err)
+	}
+	if err := servers.Replace(t.Context(), Rehearsal, before[1:]); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFollowsWithin100ms(t *testing.T) {
 	before, err := servers.Transfer(t.Context(), Rehearsal)
 	if err != nil {
@@ -313,6 +347,10 @@ func TestUpAgain(t *testing.T) {
 		return append(before[1:len(before):len(before)], records(t, "again.rehearsal.example. 60 IN A "+address+"\n")...)
 	}
 	if err := servers.Replace(t.Context(), Rehearsal, with("10.77.3.1")); err != nil {
+		t.Fatal(err)
+	}
+	// As after a while: the journal has gone into the zone's file.
+	if err := rndc(t.Context(), servers.machine(primary), "sync", "-clean"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range servers.hosts {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +37,8 @@ type Servers struct {
 	change sync.Mutex // one change of zones or of a zone's content at a time
 
 	mu    sync.Mutex
-	hosts []*host // primary, secondary, resolver
+	hosts []*host  // primary, secondary, resolver
+	zones []string // served now, without the dot at the end
 }
 
 // host is one server; its machine is replaced when it is started again.
@@ -56,8 +58,8 @@ func Start(ctx context.Context, e Env) (*Servers, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Servers{env: e, secret: secret}
 	zones := []string{Production, Rehearsal}
+	s := &Servers{env: e, secret: secret, zones: slices.Clone(zones)}
 	bind := func(zoneOf func(string) string, more ...machine.File) []machine.File {
 		return append([]machine.File{
 			{Path: "/etc/bind/named.conf", Content: []byte(namedConf(secret, control, zoneOf, zones...)), Mode: 0o640, Owner: "root:bind"},
@@ -107,20 +109,43 @@ exec /usr/sbin/named -f -u bind -c /etc/bind/named.conf
 // Up starts those of the servers that do not run, with the zones that they had,
 // and returns when all answer.
 func (s *Servers) Up(ctx context.Context) error {
+	again, err := s.startStopped(ctx)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
+	zones := slices.Clone(s.zones)
+	s.mu.Unlock()
+	if err := s.ready(ctx, zones); err != nil || !again {
+		return err
+	}
+	// A secondary that was down asks the primary again after the SOA's refresh time,
+	// which is an hour; here it is told to.
+	for _, zone := range zones {
+		if err := rndc(ctx, s.machine(secondary), "refresh", zone); err != nil {
+			return fmt.Errorf("have the secondary look again: %w", err)
+		}
+		if err := s.follow(ctx, zone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startStopped starts what does not run; again says whether one of them had run.
+func (s *Servers) startStopped(ctx context.Context) (again bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, h := range s.hosts {
 		if h.machine != nil && h.machine.Running() {
 			continue
 		}
-		m, err := s.env.Launcher.Start(ctx, h.spec)
-		if err != nil {
-			s.mu.Unlock()
-			return fmt.Errorf("start the name servers: %w", err)
+		again = again || h.machine != nil
+		if h.machine, err = s.env.Launcher.Start(ctx, h.spec); err != nil {
+			return false, fmt.Errorf("start the name servers: %w", err)
 		}
-		h.machine = m
 	}
-	s.mu.Unlock()
-	return s.ready(ctx, []string{Production, Rehearsal})
+	return again, nil
 }
 
 // machine is a server's machine as it is now.

@@ -12,39 +12,48 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/verb"
 )
 
-// eachDatabase runs statements on every MariaDB server with the lab's own account.
-func (p *Proof) eachDatabase(ctx context.Context, f func(context.Context, *sql.DB) error) error {
+// eachDatabase runs statements on every MariaDB server, on one connection of the lab's own account that logs nothing for the replicas: they keep logs of their own.
+func (p *Proof) eachDatabase(ctx context.Context, f func(context.Context, fleet.Host, *sql.Conn) error) error {
 	for _, h := range fleet.Hosts() {
 		if h.Role != fleet.Database {
 			continue
 		}
-		db, err := p.source.Fleet.DB(h.Name, "mysql")
-		if err != nil {
-			return err
-		}
-		err = f(ctx, db)
-		if closed := db.Close(); err == nil {
-			err = closed
-		}
-		if err != nil {
+		if err := p.onDatabase(ctx, h, f); err != nil {
 			return fmt.Errorf("general log of %s: %w", h.Name, err)
 		}
 	}
 	return nil
 }
 
+func (p *Proof) onDatabase(ctx context.Context, h fleet.Host, f func(context.Context, fleet.Host, *sql.Conn) error) error {
+	db, err := p.source.Fleet.DB(h.Name, "mysql")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := execAll(ctx, conn, "SET SESSION sql_log_bin = 0"); err != nil {
+		return err
+	}
+	return f(ctx, h, conn)
+}
+
 // startLog has a server write every statement, with its account, into the table mysql.general_log, before it is executed or refused.
-func startLog(ctx context.Context, db *sql.DB) error {
-	return execAll(ctx, db, "SET GLOBAL general_log = OFF", "TRUNCATE mysql.general_log", "SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = ON")
+func startLog(ctx context.Context, _ fleet.Host, conn *sql.Conn) error {
+	return execAll(ctx, conn, "SET GLOBAL general_log = OFF", "TRUNCATE mysql.general_log", "SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = ON")
 }
 
-func stopLog(ctx context.Context, db *sql.DB) error {
-	return execAll(ctx, db, "SET GLOBAL general_log = OFF", "TRUNCATE mysql.general_log")
+func stopLog(ctx context.Context, _ fleet.Host, conn *sql.Conn) error {
+	return execAll(ctx, conn, "SET GLOBAL general_log = OFF", "TRUNCATE mysql.general_log")
 }
 
-func execAll(ctx context.Context, db *sql.DB, statements ...string) error {
+func execAll(ctx context.Context, conn *sql.Conn, statements ...string) error {
 	for _, s := range statements {
-		if _, err := db.ExecContext(ctx, s); err != nil {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
@@ -53,25 +62,17 @@ func execAll(ctx context.Context, db *sql.DB, statements ...string) error {
 
 // statements reads what Slipway's account asked of the servers; what isn't a read is a finding.
 func (p *Proof) statements(ctx context.Context, out *verb.Proof) error {
-	for _, h := range fleet.Hosts() {
-		if h.Role != fleet.Database {
-			continue
-		}
-		db, err := p.source.Fleet.DB(h.Name, "mysql")
-		if err != nil {
+	return p.eachDatabase(ctx, func(ctx context.Context, h fleet.Host, conn *sql.Conn) error {
+		var on bool
+		if err := conn.QueryRowContext(ctx, "SELECT @@general_log").Scan(&on); err != nil {
 			return err
 		}
-		defer db.Close()
-		var on string
-		if err := db.QueryRowContext(ctx, "SELECT @@general_log").Scan(&on); err != nil {
-			return fmt.Errorf("general log of %s: %w", h.Name, err)
-		}
-		if on != "1" {
+		if !on {
 			out.Findings = append(out.Findings, verb.Finding{Where: h.Name, What: "the general log was switched off meanwhile (a restart does that too): its statements are not known"})
 		}
-		list, err := readLog(ctx, db)
+		list, err := readLog(ctx, conn)
 		if err != nil {
-			return fmt.Errorf("general log of %s: %w", h.Name, err)
+			return err
 		}
 		for _, s := range list {
 			if s.reads() {
@@ -80,19 +81,16 @@ func (p *Proof) statements(ctx context.Context, out *verb.Proof) error {
 				out.Findings = append(out.Findings, verb.Finding{Where: h.Name, What: fmt.Sprintf("slipway's account: %s %s", s.command, s.text)})
 			}
 		}
-		if err := stopLog(ctx, db); err != nil {
-			return fmt.Errorf("general log of %s: %w", h.Name, err)
-		}
-	}
-	return nil
+		return stopLog(ctx, h, conn)
+	})
 }
 
 // statement is a line of the general log.
 type statement struct{ command, text string }
 
-func readLog(ctx context.Context, db *sql.DB) ([]statement, error) {
+func readLog(ctx context.Context, conn *sql.Conn) ([]statement, error) {
 	// user_host is "account[login] @ host [address]".
-	rows, err := db.QueryContext(ctx, "SELECT command_type, CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE user_host LIKE 'slipway[%' OR user_host LIKE '[slipway]%'")
+	rows, err := conn.QueryContext(ctx, "SELECT command_type, CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE user_host LIKE 'slipway[%' OR user_host LIKE '[slipway]%'")
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func Write(dir string, s Source) error {
 		{"slipway.yaml", config, 0o644}, {"inventory.yaml", inventory, 0o644}, {"values-lab.yaml", lab, 0o644},
 		{"known_hosts", []byte(known), 0o644}, {"ca.pem", []byte(s.Secrets.CACert), 0o644}, {"id_ed25519", []byte(s.Secrets.SlipwayKey), 0o600},
 		secret("mariadb", s.Secrets.SlipwayPassword), secret("redis", s.Secrets.RedisPassword),
-		secret("rabbitmq-user", "shop"), secret("rabbitmq", s.Secrets.QueuePassword), secret("rabbitmq-cookie", s.Secrets.BrokerCookie),
+		secret("rabbitmq", s.Secrets.QueuePassword), secret("rabbitmq-cookie", s.Secrets.BrokerCookie),
 		secret("cloudsql-shop", s.Secrets.CloudShopPassword), secret("cloudsql-slipway", s.Secrets.CloudSlipwayPassword),
 		secret("tls.crt", s.Secrets.EdgeCert), secret("tls.key", s.Secrets.EdgeKey), secret("shop-login", shop.Password),
 	} {

@@ -147,6 +147,9 @@ func (a *API) serverConfig(c rest.Call) (rest.Answer, error) {
 		return rest.Answer{}, e
 	}
 	versions := a.o.Backend.Versions()
+	if len(versions) == 0 {
+		return rest.Answer{}, noVersions()
+	}
 	return rest.OK(&api.ServerConfig{
 		DefaultClusterVersion: versions[0], ValidMasterVersions: versions, ValidNodeVersions: versions,
 		DefaultImageType: "COS_CONTAINERD", ValidImageTypes: []string{"COS_CONTAINERD"},

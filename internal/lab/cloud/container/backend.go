@@ -5,7 +5,7 @@ import "context"
 // Backend runs Kubernetes clusters.
 type Backend interface {
 	// Versions are the control-plane versions on offer, as 1.37.2-gke.1000000;
-	// the first is the default.
+	// the first is the default. None: there are no clusters.
 	Versions() []string
 	// Start brings a cluster up and returns when its API server answers and its
 	// nodes are ready. stage is told how far it is. On an error nothing of the

@@ -95,6 +95,9 @@ func TestLife(t *testing.T) {
 		refused(t, "the same name again", err, 409, "alreadyExists", "Already exists: projects/shop-lab/zones/europe-west1-b/clusters/shop.")
 		_, err = c.Clusters.Delete(name).Do()
 		refused(t, "a deletion while it is made", err, 400, "failedPrecondition", "Cluster is running incompatible operation "+op.Name)
+		if k, err := c.Clusters.Get(name).Do(); err != nil || k.Status != "PROVISIONING" {
+			t.Errorf("after a deletion that was refused: %+v %v", k, err)
+		}
 		list, err := c.Operations.List(parent).Do()
 		if err != nil || len(list.Operations) != 1 || list.Operations[0].Status != "RUNNING" || !strings.HasSuffix(list.Operations[0].TargetLink, "/clusters/shop") {
 			t.Errorf("operations are %+v %v", list, err)
@@ -204,3 +207,16 @@ func TestPermissionsAndOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestWithoutClusters: a backend that offers no version.
+func TestWithoutClusters(t *testing.T) {
+	c := client(t, newAPIOf(noVersions{newBackend()}), everything)
+	_, err := c.GetServerConfig(parent).Do()
+	refused(t, "versions", err, 501, "notImplemented", "without")
+	_, err = c.Clusters.Create(parent, wanted("shop")).Do()
+	refused(t, "a cluster", err, 501, "notImplemented", "without")
+}
+
+type noVersions struct{ *backend }
+
+func (noVersions) Versions() []string { return nil }

@@ -142,6 +142,9 @@ func (a *API) checkCreate(location string, body *api.CreateClusterRequest, sent 
 		return Spec{}, badRequest("Node pool's initial node count must be between 1 and %d (the lab's bound).", maxNodes)
 	}
 	versions := a.o.Backend.Versions()
+	if len(versions) == 0 {
+		return Spec{}, noVersions()
+	}
 	if spec.Version == "" || spec.Version == "-" || spec.Version == "latest" {
 		spec.Version = versions[0]
 	}
@@ -260,13 +263,9 @@ func (a *API) delete(c rest.Call) (rest.Answer, error) {
 	if e != nil {
 		return rest.Answer{}, e
 	}
-	if k.running != nil {
-		return rest.Answer{}, incompatible(k.running.message.Name)
-	}
 	before := k.message
 	leaving := *before
 	leaving.Status = "STOPPING"
-	k.message = &leaving
 	op, e := a.begin(k, "DELETE_CLUSTER", func(ctx context.Context, _ func(Stage)) error {
 		if !k.up {
 			return nil // it never came up
@@ -284,5 +283,6 @@ func (a *API) delete(c rest.Call) (rest.Answer, error) {
 	if e != nil {
 		return rest.Answer{}, e
 	}
+	k.message = &leaving
 	return rest.OK(op)
 }

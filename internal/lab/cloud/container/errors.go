@@ -36,3 +36,6 @@ func denied(permission, project string) *rest.Error {
 func forbidden(_ rest.Principal, r rest.Route) *rest.Error {
 	return canonical(http.StatusForbidden, "PERMISSION_DENIED", "forbidden", "Required %q permission(s).", r.Permission)
 }
+
+// noVersions: a lab can be brought up without clusters.
+func noVersions() *rest.Error { return rest.NotServed("clusters: this lab was brought up without") }

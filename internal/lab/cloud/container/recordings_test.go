@@ -78,7 +78,9 @@ func (b *backend) Stop(_ context.Context, name string) error {
 	return nil
 }
 
-func newAPI(b *backend) *container.API {
+func newAPI(b *backend) *container.API { return newAPIOf(b) }
+
+func newAPIOf(b container.Backend) *container.API {
 	return container.New(container.Options{
 		Project: project, ProjectNumber: projectNumber, Backend: b, Auth: tokens{}, Log: slog.New(slog.DiscardHandler),
 	})

@@ -247,7 +247,7 @@ func TestSignature(t *testing.T) {
 		refused(t, "a wrong application key", err, 403, "Client::Forbidden")
 
 		c := l.with(t, k.ApplicationKey, k.ApplicationSecret, k.ConsumerKey)
-		send := func(change func(*http.Request)) int {
+		send := func(change func(*http.Request)) (int, string) {
 			r, err := c.NewRequest("GET", "/domain/zone", nil, true)
 			if err != nil {
 				t.Fatal(err)
@@ -255,19 +255,22 @@ func TestSignature(t *testing.T) {
 			change(r)
 			w := httptest.NewRecorder()
 			l.api.Handler().ServeHTTP(w, r)
-			return w.Code
+			return w.Code, w.Body.String()
 		}
-		if got := send(func(*http.Request) {}); got != 200 {
-			t.Errorf("as it was signed: %d", got)
-		}
-		if got := send(func(r *http.Request) { r.URL.Path += "/shop.example" }); got != 400 {
-			t.Errorf("another path than was signed: %d", got)
-		}
-		if got := send(func(r *http.Request) { r.Header.Set("X-Ovh-Timestamp", "1") }); got != 400 {
-			t.Errorf("an old timestamp: %d", got)
-		}
-		if got := send(func(r *http.Request) { r.Method = "DELETE" }); got != 404 {
-			t.Errorf("a verb that there is not: %d", got)
+		for _, tt := range []struct {
+			name   string
+			change func(*http.Request)
+			code   int
+			want   string
+		}{
+			{"as it was signed", func(*http.Request) {}, 200, "shop.example"},
+			{"another path than was signed", func(r *http.Request) { r.URL.Path += "/shop.example" }, 400, "INVALID_SIGNATURE"},
+			{"an old timestamp", func(r *http.Request) { r.Header.Set("X-Ovh-Timestamp", "1") }, 400, "QUERY_TIME_OUT"},
+			{"a verb that there is not", func(r *http.Request) { r.Method = "DELETE" }, 404, "Client::NotFound"},
+		} {
+			if code, got := send(tt.change); code != tt.code || !strings.Contains(got, tt.want) {
+				t.Errorf("%s: %d %s, want %d %s", tt.name, code, got, tt.code, tt.want)
+			}
 		}
 	})
 }

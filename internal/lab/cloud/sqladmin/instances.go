@@ -42,7 +42,7 @@ func (a *API) insert(c rest.Call) (rest.Answer, error) {
 	}
 	i := &instance{message: m}
 	var server Server
-	op, e := a.begin(c, m.Name, "CREATE", i, func(ctx context.Context) error {
+	op := a.begin(c, m.Name, "CREATE", i, func(ctx context.Context) error {
 		var err error
 		server, err = a.o.Engine.Create(ctx, m.Name, config(m), password)
 		return err
@@ -57,9 +57,6 @@ func (a *API) insert(c rest.Call) (rest.Answer, error) {
 		}
 		i.message = &next
 	})
-	if e != nil {
-		return rest.Answer{}, e
-	}
 	a.instances[m.Name] = i
 	return rest.OK(op)
 }
@@ -210,7 +207,7 @@ func (a *API) delete(c rest.Call) (rest.Answer, error) {
 	leaving.State = "PENDING_DELETE"
 	in.message = &leaving
 	name := leaving.Name
-	op, e := a.begin(c, name, "DELETE", in, func(ctx context.Context) error {
+	op := a.begin(c, name, "DELETE", in, func(ctx context.Context) error {
 		if in.server == nil {
 			return nil // it never came up
 		}
@@ -223,9 +220,6 @@ func (a *API) delete(c rest.Call) (rest.Answer, error) {
 		delete(a.instances, name)
 		a.deleted[name] = a.o.Now()
 	})
-	if e != nil {
-		return rest.Answer{}, e
-	}
 	return rest.OK(op)
 }
 
@@ -241,10 +235,7 @@ func (a *API) onServer(c rest.Call, kind string, work func(context.Context, Serv
 	if e != nil {
 		return rest.Answer{}, e
 	}
-	op, e := a.begin(c, in.message.Name, kind, in, func(ctx context.Context) error { return work(ctx, in.server) }, func(error) {})
-	if e != nil {
-		return rest.Answer{}, e
-	}
+	op := a.begin(c, in.message.Name, kind, in, func(ctx context.Context) error { return work(ctx, in.server) }, func(error) {})
 	return rest.OK(op)
 }
 

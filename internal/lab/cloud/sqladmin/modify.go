@@ -31,7 +31,7 @@ func (a *API) modify(c rest.Call, replace bool) (rest.Answer, error) {
 	if e != nil {
 		return rest.Answer{}, e
 	}
-	op, e := a.begin(c, next.Name, "UPDATE", in, func(ctx context.Context) error {
+	op := a.begin(c, next.Name, "UPDATE", in, func(ctx context.Context) error {
 		return in.server.Apply(ctx, config(next))
 	}, func(err error) {
 		if err == nil {
@@ -39,9 +39,6 @@ func (a *API) modify(c rest.Call, replace bool) (rest.Answer, error) {
 			in.message = next
 		}
 	})
-	if e != nil {
-		return rest.Answer{}, e
-	}
 	return rest.OK(op)
 }
 

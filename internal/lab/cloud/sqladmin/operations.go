@@ -18,13 +18,10 @@ type operation struct {
 }
 
 // begin registers an operation on an instance and starts its work: PENDING now,
-// RUNNING after Options.Pending, DONE when work has returned. It refuses when
-// one is under way. finish runs under a.mu in the same moment as DONE, so that
+// RUNNING after Options.Pending, DONE when work has returned. None may be under
+// way: the caller has looked (idle). finish runs under a.mu in the same moment as DONE, so that
 // who sees DONE sees its effect. a.mu must be held.
-func (a *API) begin(c rest.Call, name, kind string, in *instance, work func(context.Context) error, finish func(error)) (*api.Operation, *rest.Error) {
-	if in.running != nil {
-		return nil, busy()
-	}
+func (a *API) begin(c rest.Call, name, kind string, in *instance, work func(context.Context) error, finish func(error)) *api.Operation {
 	id := uuid()
 	op := &operation{message: &api.Operation{
 		Kind: "sql#operation", Name: id, OperationType: kind, Status: "PENDING",
@@ -36,7 +33,7 @@ func (a *API) begin(c rest.Call, name, kind string, in *instance, work func(cont
 	in.running = op
 	first := op.message
 	a.work.Go(func() { a.run(op, in, work, finish) })
-	return first, nil
+	return first
 }
 
 func (a *API) run(op *operation, in *instance, work func(context.Context) error, finish func(error)) {

@@ -36,7 +36,6 @@ func serverCert(instance string, id Identity) *api.SslCert {
 // they are false or zero are forced, and the etag is that of its content.
 func shown(m *api.DatabaseInstance) *api.DatabaseInstance {
 	out := *m
-	out.RootPassword = ""
 	out.Settings = shownSettings(m.Settings)
 	if m.GeminiConfig != nil {
 		g := *m.GeminiConfig
