@@ -47,8 +47,8 @@ fleet and fills it, and keeps the result in the cache as a checkpoint; from then
 			return nil
 		},
 	}
-	c.Flags().IntVar(&req.Rows, "rows", 0, "rows in the shop's tables (default 200000)")
-	c.Flags().IntVar(&req.Files, "files", 0, "files in the Gluster volume (default 20000)")
+	c.Flags().IntVar(&req.Rows, "rows", 0, "rows in the shop's tables, at least 5000 (default 200000)")
+	c.Flags().IntVar(&req.Files, "files", 0, "files in the Gluster volume, at least 200 (default 20000)")
 	c.Flags().BoolVar(&req.Fresh, "fresh", false, "form the fleet anew even if there is a checkpoint")
 	c.Flags().BoolVar(&req.Checkpoint, "checkpoint", false, "start from what slipway-lab checkpoint kept")
 	c.Flags().StringSliceVar(&req.Without, "without", nil, "leave out a part: clusters (saves the compile of Kubernetes), cloud, \"name servers\"")

@@ -32,6 +32,7 @@ var (
 	version   = form{regexp.MustCompile(`^MYSQL_[0-9]+_[0-9]+(_[0-9]+)?$`), "write a version as Cloud SQL does: MYSQL_8_4, MYSQL_9_7"}
 	hostName  = form{regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), "write a whole name in lower case without a dot at the end, and other letters as xn--"}
 	userName  = form{regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`), "write a login name"}
+	valuePath = form{regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)*$`), "write the path of a value of the chart, such as database.host"}
 	captureID = form{regexp.MustCompile(`^[a-z][a-z0-9_]*$`), "use lower-case letters, digits and underscores"}
 	volumeID  = form{regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,254}$`), "use letters, digits, underscores and dashes"}
 )
@@ -215,7 +216,6 @@ func (c *Config) checkCloudSQL() {
 		names = append(names, u.Name)
 	}
 	c.user("cloudsql.load_as", s.LoadAs, names)
-	c.user("release.database_secret.user", c.Release.DatabaseSecret.User, names)
 }
 
 func (c *Config) user(path, name string, known []string) {
@@ -232,9 +232,18 @@ func (c *Config) checkRelease() {
 	if r.Namespace == "default" || strings.HasPrefix(r.Namespace, "kube-") {
 		c.file.Problem("release.namespace", r.Namespace+" is the cluster's own", "give the release a namespace of its own")
 	}
+	if r.Chart != "" && c.file.Has("release.environment") {
+		c.file.Problem("release.environment", "it is of the built-in chart, and release.chart names another", "take it out, and use values")
+	}
+	c.oneOf("release.environment", r.Environment, "development", "staging", "production")
+	c.must("release.service", r.Service, objectName)
+	c.must("release.writers", r.Writers, valuePath)
+	for _, f := range r.Instance {
+		at := strictyaml.Join("release.instance", f.Key)
+		c.must(at, f.Key, valuePath)
+		c.oneOf(at, f.Value, facts...)
+	}
 	once := c.once("secret")
-	c.must("release.database_secret.name", r.DatabaseSecret.Name, objectName)
-	once("release.database_secret.name", r.DatabaseSecret.Name)
 	for i, s := range r.Secrets {
 		at := strictyaml.Index("release.secrets", i)
 		c.must(at+".name", s.Name, objectName)
@@ -248,6 +257,13 @@ func (c *Config) checkRelease() {
 			c.must(at+".key", d.Key, secretKey)
 			keys(at+".key", d.Key)
 			have = append(have, d.Key)
+			switch n := boolInt(!d.From.IsZero()) + boolInt(d.Instance != "") + boolInt(d.Value != ""); {
+			case n > 1:
+				c.file.Problem(at, "it has several of from, instance and value", "leave one")
+			case n == 0 && !c.file.Has(at+".from") && !c.file.Has(at+".instance") && !c.file.Has(at+".value"):
+				c.file.Problem(at, "it has no from, instance or value", "give it one")
+			}
+			c.oneOf(at+".instance", d.Instance, facts...)
 		}
 		for _, need := range map[string][]string{"kubernetes.io/tls": {"tls.crt", "tls.key"}, "kubernetes.io/dockerconfigjson": {".dockerconfigjson"}}[s.Type] {
 			if !slices.Contains(have, need) {
@@ -279,6 +295,13 @@ func (c *Config) checkVolumes() {
 	if c.file.Has("volumes") && from != 1 {
 		c.file.Problem("volumes", fmt.Sprintf("%d claims are filled from gluster", from), "write from: gluster at exactly one")
 	}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // against checks what names a host.

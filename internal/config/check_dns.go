@@ -2,9 +2,8 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,59 +18,54 @@ var recordName = form{regexp.MustCompile(`^(@|[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9]
 func (c *Config) checkDNS() {
 	d := c.DNS
 	c.oneOf("dns.provider", d.Provider, "ovh", "clouddns")
-	c.zone("dns.production", d.Production.Zone, d.Production.Nameservers)
-	c.zone("dns.rehearsal", d.Rehearsal.Zone, d.Rehearsal.Nameservers)
-	switch r := d.Rehearsal; {
-	case d.Provider == "ovh" && r.OVH == nil && c.file.Has("dns.rehearsal"):
-		c.file.Problem("dns.rehearsal", "provider ovh needs the key ovh", "give it application_key, application_secret and consumer_key")
-	case d.Provider == "ovh" && r.ManagedZone != "":
-		c.file.Problem("dns.rehearsal.managed_zone", "it is for provider clouddns", "take it out")
-	case d.Provider == "clouddns" && r.ManagedZone == "" && c.file.Has("dns.rehearsal"):
-		c.file.Problem("dns.rehearsal", "provider clouddns needs the key managed_zone", "give it the name that Cloud DNS has for the zone")
-	case d.Provider == "clouddns" && r.OVH != nil:
-		c.file.Problem("dns.rehearsal.ovh", "it is for provider ovh", "take it out")
+	c.must("dns.production.zone", d.Production.Zone, hostName)
+	c.must("dns.rehearsal.zone", d.Rehearsal.Zone, hostName)
+	zones := []struct {
+		path string
+		zone Zone
+	}{{"dns.production", d.Production}, {"dns.rehearsal", d.Rehearsal}}
+	switch d.Provider {
+	case "ovh":
+		if d.OVH == nil && !c.file.Has("dns.ovh") {
+			c.file.Problem("dns.ovh", "provider ovh needs it", "give it application_key, application_secret and consumer_key")
+		}
+		for _, z := range zones {
+			if z.zone.ManagedZone != "" {
+				c.file.Problem(z.path+".managed_zone", "it is for provider clouddns", "take it out")
+			}
+		}
+	case "clouddns":
+		if d.OVH != nil {
+			c.file.Problem("dns.ovh", "it is for provider ovh", "take it out")
+		}
+		for _, z := range zones {
+			if z.zone.ManagedZone == "" && c.file.Has(z.path) {
+				c.file.Problem(z.path+".managed_zone", "provider clouddns needs it", "give it the name that Cloud DNS has for the zone")
+			}
+		}
 	}
-	if d.Rehearsal.OVH != nil {
-		c.https("dns.rehearsal.ovh.endpoint", d.Rehearsal.OVH.Endpoint)
+	if d.OVH != nil && !slices.Contains([]string{"ovh-eu", "ovh-ca", "ovh-us"}, d.OVH.Endpoint) {
+		c.https("dns.ovh.endpoint", d.OVH.Endpoint)
 	}
-	c.records()
+	c.notEmpty("dns.names", len(d.Names))
+	once := c.once("name")
+	for i, n := range d.Names {
+		at := strictyaml.Index("dns.names", i)
+		c.must(at, n, recordName)
+		once(at, n)
+	}
+	c.ttl("dns.ttl", d.TTL)
+	c.ttl("dns.max_ttl", d.MaxTTL)
 	c.apart()
 }
 
-func (c *Config) zone(path, zone string, servers []string) {
-	c.must(path+".zone", zone, hostName)
-	c.notEmpty(path+".nameservers", len(servers))
-	once := c.once("name server")
-	for i, s := range servers {
-		at := strictyaml.Index(path+".nameservers", i)
-		once(at, s)
-		host := s
-		if h, port, err := net.SplitHostPort(s); err == nil {
-			host = h
-			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-				c.file.Problem(at, fmt.Sprintf("%q has no port that could be", s), "write an address or a name, and :port where it isn't 53")
-			}
-		}
-		c.address(at, strings.TrimSuffix(host, "."))
-	}
-}
-
-func (c *Config) records() {
-	c.notEmpty("dns.records", len(c.DNS.Records))
-	once := c.once("record")
-	for i, r := range c.DNS.Records {
-		at := strictyaml.Index("dns.records", i)
-		c.must(at+".name", r.Name, recordName)
-		once(at+".name", r.Name+" "+r.Type)
-		c.oneOf(at+".type", r.Type, "A") // what a LoadBalancer's address is; AAAA when the cluster has one
-		ttl := time.Duration(r.TTL)
-		switch {
-		case !c.file.Has(at + ".ttl"):
-		case ttl%time.Second != 0 || ttl < time.Second || ttl > 24*time.Hour:
-			c.file.Problem(at+".ttl", fmt.Sprintf("%s won't do", ttl), "write whole seconds, at most 24h")
-		case c.DNS.Provider == "ovh" && ttl < time.Minute:
-			c.file.Problem(at+".ttl", fmt.Sprintf("%s won't do: OVH stores a TTL under 60s as 60s and says nothing", ttl), "write 60s or more")
-		}
+func (c *Config) ttl(path string, d strictyaml.Duration) {
+	switch ttl := time.Duration(d); {
+	case !c.file.Has(path):
+	case ttl%time.Second != 0 || ttl < time.Second || ttl > 24*time.Hour:
+		c.file.Problem(path, fmt.Sprintf("%s won't do", ttl), "write whole seconds, at most 24h")
+	case path == "dns.ttl" && c.DNS.Provider == "ovh" && ttl < time.Minute:
+		c.file.Problem(path, fmt.Sprintf("%s won't do: OVH stores a TTL under 60s as 60s and says nothing", ttl), "write 60s or more")
 	}
 }
 
@@ -94,15 +88,14 @@ func (c *Config) apart() {
 		c.file.Problem(path, fmt.Sprintf("source.site, %s, is inside of %s", c.Source.Site, reh), remedy)
 	}
 	names := map[string]bool{dnsName(c.Source.Site): true}
-	for _, r := range c.DNS.Records {
-		names[dnsName(fqdn(r.Name, prod))] = true
+	for _, n := range c.DNS.Names {
+		names[dnsName(fqdn(n, prod))] = true
 	}
-	for i, r := range c.DNS.Records {
-		if n := dnsName(fqdn(r.Name, reh)); r.Name != "" && names[n] {
-			c.file.Problem(strictyaml.Index("dns.records", i)+".name", fmt.Sprintf("in the rehearsal zone it would be %s, which is a name of production's", n), remedy)
+	for i, n := range c.DNS.Names {
+		if full := dnsName(fqdn(n, reh)); n != "" && names[full] {
+			c.file.Problem(strictyaml.Index("dns.names", i), fmt.Sprintf("in the rehearsal zone it would be %s, which is a name of production's", full), remedy)
 		}
 	}
-	// A name server that serves production can serve the rehearsal's zone too: OVH's do. That is no reason to refuse.
 }
 
 // dnsName is a name as DNS compares it: without regard to case and to the dot at the end.

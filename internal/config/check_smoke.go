@@ -9,8 +9,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/strictyaml"
 )
 
-// use finds ${name} in what a check sends.
-var use = regexp.MustCompile(`\$\{([^}]*)\}`)
+// brace finds what stands for something: {{, }}, {name}, and a brace that stands for nothing.
+var brace = regexp.MustCompile(`\{\{|\}\}|\{([a-z][a-z0-9_]*)\}|[{}]`)
 
 func (c *Config) checkSmoke() {
 	c.notEmpty("smoke", len(c.Smoke))
@@ -20,25 +20,30 @@ func (c *Config) checkSmoke() {
 		at := strictyaml.Index("smoke", i)
 		once(at+".name", s.Name)
 		c.oneOf(at+".method", s.Method, "GET", "HEAD", "POST")
-		if s.Path != "" && !strings.HasPrefix(s.Path, "/") {
+		if s.Path != "" && !strings.HasPrefix(s.Path, "/") && !strings.HasPrefix(s.Path, "{") {
 			c.file.Problem(at+".path", fmt.Sprintf("%q won't do", s.Path), "write the path from /, without the site's name")
 		}
-		if s.Method != "POST" && len(s.Form)+len(s.Secrets) > 0 {
+		if s.Method != "POST" && len(s.Form) > 0 {
 			c.file.Problem(at+".form", "a form is sent with POST alone", "write method: POST")
 		}
-		c.between(at+".expect.status", s.Expect.Status, 100, 599)
+		c.between(at+".status", s.Status, 100, 599)
 		c.uses(at+".path", s.Path, captured)
-		for _, f := range s.Form {
-			c.uses(strictyaml.Join(at+".form", f.Key), f.Value, captured)
+		c.uses(at+".location", s.Location, captured)
+		c.uses(at+".asset", s.Asset, captured)
+		for j, text := range s.Contains {
+			c.uses(strictyaml.Index(at+".contains", j), text, captured)
 		}
-		for j, f := range s.Secrets {
-			at := strictyaml.Index(at+".secrets", j)
-			if slices.ContainsFunc(s.Form, func(p strictyaml.Pair) bool { return p.Key == f.Field }) {
-				c.file.Problem(at+".field", f.Field+" is in form already", "take one of the two out")
+		for j, f := range s.Form {
+			at := strictyaml.Index(at+".form", j)
+			c.uses(at+".value", f.Value, captured)
+			if f.Value != "" && !f.From.IsZero() {
+				c.file.Problem(at, "it has a value and a reference", "leave one")
 			}
 		}
-		if s.Query != nil && s.Query.Database != "" && !slices.Contains(c.Source.MariaDB.Databases, s.Query.Database) {
-			c.file.Problem(at+".query.database", s.Query.Database+" is not one of source.mariadb.databases", strictyaml.Suggest(s.Query.Database, c.Source.MariaDB.Databases))
+		if s.Row != nil {
+			for j, text := range s.Row.Args {
+				c.uses(strictyaml.Index(at+".row.args", j), text, captured)
+			}
 		}
 		for j, k := range s.Capture {
 			at := strictyaml.Index(at+".capture", j)
@@ -56,8 +61,12 @@ func (c *Config) checkSmoke() {
 }
 
 func (c *Config) uses(path, text string, captured []string) {
-	for _, m := range use.FindAllStringSubmatch(text, -1) {
-		if !slices.Contains(captured, m[1]) {
+	for _, m := range brace.FindAllStringSubmatch(text, -1) {
+		switch {
+		case m[0] == "{{" || m[0] == "}}":
+		case len(m[0]) == 1:
+			c.file.Problem(path, "a brace that stands for nothing", "write {{ or }} for the brace itself")
+		case !slices.Contains(captured, m[1]):
 			c.file.Problem(path, m[0]+" is not captured by a check before this one", strictyaml.Suggest(m[1], captured))
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/strictyaml"
@@ -161,32 +162,33 @@ type User struct {
 
 // Release is what Helm installs.
 type Release struct {
-	Chart          Path           `yaml:"chart" json:"chart"` // "": the built-in chart
-	Name           string         `yaml:"name" json:"name"`
-	Namespace      string         `yaml:"namespace" json:"namespace"`
-	Values         []Path         `yaml:"values" json:"values"`
-	DatabaseSecret DatabaseSecret `yaml:"database_secret,required" json:"database_secret"`
-	Secrets        []Secret       `yaml:"secrets" json:"secrets"`
+	Chart       Path             `yaml:"chart" json:"chart"`             // "": the built-in chart
+	Environment string           `yaml:"environment" json:"environment"` // of the built-in chart
+	Name        string           `yaml:"name" json:"name"`
+	Namespace   string           `yaml:"namespace" json:"namespace"`
+	Values      []Path           `yaml:"values" json:"values"`
+	Writers     string           `yaml:"writers" json:"writers"`   // path of the value that switches the writers on
+	Service     string           `yaml:"service" json:"service"`   // of type LoadBalancer, at which the site is reached
+	Instance    strictyaml.Pairs `yaml:"instance" json:"instance"` // path of a value: fact of the instance
+	Secrets     []Secret         `yaml:"secrets,required" json:"secrets"`
 }
 
-// DatabaseSecret is the Kubernetes Secret that Slipway fills with an account of the instance and its certificate
-// authority: keys username, password, ca.pem.
-type DatabaseSecret struct {
-	Name string `yaml:"name,required" json:"name"`
-	User string `yaml:"user,required" json:"user"` // one of cloudsql.users
-}
+// Facts of the database instance that the release's values and secrets can be given.
+var facts = []string{"host", "address", "port", "ca"}
 
-// Secret is another Kubernetes Secret that the release needs.
+// Secret is a Kubernetes Secret that the release needs.
 type Secret struct {
 	Name string  `yaml:"name,required" json:"name"`
 	Type string  `yaml:"type" json:"type"`
 	Data []Datum `yaml:"data,required" json:"data"`
 }
 
-// Datum is one key of a Secret.
+// Datum is one key of a Secret: a secret, a fact of the instance, or a text that isn't secret.
 type Datum struct {
-	Key  string     `yaml:"key,required" json:"key"`
-	From secret.Ref `yaml:"from,required" json:"from"`
+	Key      string     `yaml:"key,required" json:"key"`
+	From     secret.Ref `yaml:"from" json:"from"`
+	Instance string     `yaml:"instance" json:"instance"`
+	Value    string     `yaml:"value" json:"value"`
 }
 
 // Volume is a claim in the cluster.
@@ -203,80 +205,64 @@ type Mover struct {
 	Image string `yaml:"image,required" json:"image"`
 }
 
-// DNS is the records that point at the site.
+// DNS is the names that point at the site. Their name servers are those that the zones name.
 type DNS struct {
-	Provider   string     `yaml:"provider,required" json:"provider"` // ovh or clouddns
-	Production Zone       `yaml:"production,required" json:"production"`
-	Rehearsal  ActingZone `yaml:"rehearsal,required" json:"rehearsal"`
-	Records    []Record   `yaml:"records,required" json:"records"`
+	Provider   string              `yaml:"provider,required" json:"provider"` // of both zones: ovh or clouddns
+	OVH        *OVH                `yaml:"ovh" json:"ovh"`
+	Production Zone                `yaml:"production,required" json:"production"` // only asked, never changed by a rehearsal
+	Rehearsal  Zone                `yaml:"rehearsal,required" json:"rehearsal"`   // where a rehearsal changes records
+	Names      []string            `yaml:"names,required" json:"names"`           // relative to the zone; "@" is the zone itself
+	TTL        strictyaml.Duration `yaml:"ttl,required" json:"ttl"`
+	MaxTTL     strictyaml.Duration `yaml:"max_ttl" json:"max_ttl"` // of production's names on the night
 }
 
-// Zone is a zone that is asked.
+// Zone is a zone of the provider's.
 type Zone struct {
-	Zone        string   `yaml:"zone,required" json:"zone"` // lower case, no dot at the end
-	Nameservers []string `yaml:"nameservers,required" json:"nameservers"`
+	Zone        string `yaml:"zone,required" json:"zone"`        // lower case, no dot at the end
+	ManagedZone string `yaml:"managed_zone" json:"managed_zone"` // provider clouddns: its name there
 }
 
-// ActingZone is a zone in which a rehearsal changes records.
-type ActingZone struct {
-	Zone        string   `yaml:"zone,required" json:"zone"`
-	Nameservers []string `yaml:"nameservers,required" json:"nameservers"`
-	ManagedZone string   `yaml:"managed_zone" json:"managed_zone"` // provider clouddns
-	OVH         *OVH     `yaml:"ovh" json:"ovh"`                   // provider ovh
-}
-
-// OVH is an application at OVH's API, with a consumer key that reaches the rehearsal zone and no more.
+// OVH is an application at OVH's API, with a consumer key that may read both zones and change the rehearsal's alone.
 type OVH struct {
-	Endpoint          string     `yaml:"endpoint" json:"endpoint"`
+	Endpoint          string     `yaml:"endpoint" json:"endpoint"` // ovh-eu, ovh-ca, ovh-us or an address
 	ApplicationKey    secret.Ref `yaml:"application_key,required" json:"application_key"`
 	ApplicationSecret secret.Ref `yaml:"application_secret,required" json:"application_secret"`
 	ConsumerKey       secret.Ref `yaml:"consumer_key,required" json:"consumer_key"`
 }
 
-// Record is a record set that points at the site. Name is relative to the zone; "@" is the zone itself.
-type Record struct {
-	Name string              `yaml:"name,required" json:"name"`
-	Type string              `yaml:"type,required" json:"type"`
-	TTL  strictyaml.Duration `yaml:"ttl,required" json:"ttl"`
-}
-
-// Check is one request to the new site, sent to its address with the site's public name.
+// Check is one request to the new site, sent to its address with the site's public name. {name} in Path, Form's values,
+// Location, Contains, Asset and Row's arguments stands for what an earlier check captured; {{ and }} stand for braces.
 type Check struct {
-	Name    string           `yaml:"name,required" json:"name"`
-	Method  string           `yaml:"method" json:"method"`
-	Path    string           `yaml:"path,required" json:"path"`
-	Form    strictyaml.Pairs `yaml:"form" json:"form"`
-	Secrets []FormSecret     `yaml:"secrets" json:"secrets"`
-	Expect  Expect           `yaml:"expect" json:"expect"`
-	Capture []Capture        `yaml:"capture" json:"capture"`
-	Query   *Query           `yaml:"query" json:"query"`
+	Name     string    `yaml:"name,required" json:"name"`
+	Method   string    `yaml:"method" json:"method"`
+	Path     string    `yaml:"path,required" json:"path"`
+	Form     []Field   `yaml:"form" json:"form"`
+	Status   int       `yaml:"status" json:"status"`
+	Location string    `yaml:"location" json:"location"` // what a redirect's must begin with
+	Contains []string  `yaml:"contains" json:"contains"`
+	Asset    string    `yaml:"asset" json:"asset"` // file of the source's volume whose bytes the answer must be
+	Row      *Row      `yaml:"row" json:"row"`
+	Capture  []Capture `yaml:"capture" json:"capture"`
 }
 
-// FormSecret is a form field whose value is a secret.
-type FormSecret struct {
-	Field string     `yaml:"field,required" json:"field"`
-	From  secret.Ref `yaml:"from,required" json:"from"`
+// Field is one of a form's: a text, or a secret.
+type Field struct {
+	Name  string     `yaml:"name,required" json:"name"`
+	Value string     `yaml:"value" json:"value"`
+	From  secret.Ref `yaml:"from" json:"from"`
 }
 
-// Expect is what the answer must be.
-type Expect struct {
-	Status      int      `yaml:"status" json:"status"`
-	Contains    []string `yaml:"contains" json:"contains"`
-	ContentType string   `yaml:"content_type" json:"content_type"`
-	SHA256Of    string   `yaml:"sha256_of" json:"sha256_of"` // a file of the source's volume whose bytes the answer must be
-}
-
-// Capture keeps a part of the answer for later requests, which write it as ${name}.
+// Capture keeps a part of the answer for later checks.
 type Capture struct {
 	Name    string `yaml:"name,required" json:"name"`
+	Header  string `yaml:"header" json:"header"`            // of this header; "": of the body
 	Pattern string `yaml:"pattern,required" json:"pattern"` // RE2 with one group
 }
 
-// Query is one row of the target's database that the answer must agree with.
-type Query struct {
-	Database string `yaml:"database,required" json:"database"`
-	SQL      string `yaml:"sql,required" json:"sql"`
-	Equals   string `yaml:"equals" json:"equals"` // "": the answer must contain the value
+// Row asks the new database; the answer must contain every column of the first row.
+type Row struct {
+	Query string   `yaml:"query,required" json:"query"`
+	Args  []string `yaml:"args" json:"args"`
 }
 
 // Snapshots is where artifacts are kept.
@@ -297,9 +283,10 @@ func defaults() *Config {
 		Source:    Source{MariaDB: MariaDB{Port: 3306}},
 		Cluster:   Cluster{DiskSize: 50 << 30, ReleaseChannel: "REGULAR"},
 		CloudSQL:  CloudSQL{Edition: "ENTERPRISE", Availability: "ZONAL", ServerCAMode: "GOOGLE_MANAGED_CAS_CA", LogDays: 7, Charset: "utf8mb4", Collation: "utf8mb4_0900_ai_ci"},
-		Release:   Release{Name: "shop", Namespace: "shop"},
+		Release:   Release{Environment: "production", Name: "shop", Namespace: "shop", Writers: "writers.enabled", Service: "shop-edge", Instance: strictyaml.Pairs{{Key: "database.host", Value: "host"}, {Key: "database.address", Value: "address"}}},
+		DNS:       DNS{MaxTTL: strictyaml.Duration(5 * time.Minute)},
 		Snapshots: Snapshots{Directory: "snapshots"},
-		Limits:    Limits{Hosts: 32, Connect: strictyaml.Duration(10e9), ClockOffset: strictyaml.Duration(500e6)},
+		Limits:    Limits{Hosts: 32, Connect: strictyaml.Duration(10 * time.Second), ClockOffset: strictyaml.Duration(500 * time.Millisecond)},
 	}
 }
 
@@ -381,12 +368,12 @@ func (c *Config) fill() {
 		if s.Method == "" {
 			s.Method = "GET"
 		}
-		if s.Expect.Status == 0 {
-			s.Expect.Status = 200
+		if s.Status == 0 {
+			s.Status = 200
 		}
 	}
-	if o := c.DNS.Rehearsal.OVH; o != nil && o.Endpoint == "" {
-		o.Endpoint = "https://eu.api.ovh.com/1.0"
+	if o := c.DNS.OVH; o != nil && o.Endpoint == "" {
+		o.Endpoint = "ovh-eu"
 	}
 }
 

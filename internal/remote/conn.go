@@ -94,8 +94,10 @@ func (p *Pool) dial(ctx context.Context, m *member) (*conn, error) {
 
 // unreachable says why there is no TCP connection.
 func (p *Pool) unreachable(ctx context.Context, h Host, err error) error {
+	// The dialer has the context's deadline and may notice it a moment before the context does.
+	var slow net.Error
 	switch {
-	case ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrTimeout):
+	case errors.Is(context.Cause(ctx), ErrTimeout), ctx.Err() == nil && errors.As(err, &slow) && slow.Timeout():
 		return fail(h.Name, ErrUnreachable, ErrTimeout, "%s does not answer (waited %s): the host is down, or the network or a firewall drops it", h.hostport(), seconds(p.cfg.DialTimeout))
 	case ctx.Err() != nil:
 		return stopped(ctx, h.Name, "connect")

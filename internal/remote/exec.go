@@ -70,18 +70,15 @@ func (c *conn) exec(ctx context.Context, cmd command) error {
 	if err != nil {
 		return fail(c.host, ErrLost, err, "%s: %v", cmd.name, err)
 	}
-	if _, err := await(ctx, func() (struct{}, error) { return struct{}{}, s.Start(cmd.line) }, func(struct{}) {}); err != nil {
-		switch {
-		case ctx.Err() != nil:
-			return stopped(ctx, c.host, cmd.name)
-		case !c.alive():
-			return c.lost(cmd.name)
-		}
-		return fail(c.host, ErrUnreachable, err, "%s: the host refuses to run commands (ForceCommand, a login shell that is missing?): %v", cmd.name, err)
-	}
-	go feed(in, cmd.stdin, cancel)
 	done := make(chan error, 1)
-	go func() { done <- s.Wait() }()
+	go func() {
+		if err := s.Start(cmd.line); err != nil {
+			done <- &startError{err}
+			return
+		}
+		go feed(in, cmd.stdin, cancel)
+		done <- s.Wait()
+	}()
 
 	select {
 	case err := <-done:
@@ -90,6 +87,12 @@ func (c *conn) exec(ctx context.Context, cmd command) error {
 		return c.abort(ctx, s, cmd, done)
 	}
 }
+
+// startError is a command that the host did not start.
+type startError struct{ err error }
+
+func (e *startError) Error() string { return e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }
 
 // feed copies a command's input. A write that fails is no error: the command may rightly end without reading all. A read that
 // fails ends the command, without an end of input first: it must not take what came so far for the whole.
@@ -121,9 +124,12 @@ func (s *source) Read(b []byte) (int, error) {
 
 func (c *conn) ended(cmd command, stderr *keep, err error) error {
 	var exit *ssh.ExitError
+	var start *startError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &start) && c.alive():
+		return fail(c.host, ErrUnreachable, start.err, "%s: the host refuses to run commands (ForceCommand, a login shell that is missing?): %v", cmd.name, start.err)
 	case errors.As(err, &exit):
 		return &ExitError{Host: c.host, Command: cmd.name, Status: exit.ExitStatus(), Signal: exit.Signal(), Stderr: stderr.bytes()}
 	case !c.alive():
@@ -138,7 +144,7 @@ func (c *conn) ended(cmd command, stderr *keep, err error) error {
 	return fail(c.host, ErrLost, err, "%s: ended without an exit status: whether it did its work is unknown", cmd.name)
 }
 
-// abort ends the remote process when ctx has ended: SIGTERM, then SIGKILL, to its process group (sshd does so since
+// abort ends the remote process when ctx has ended, be it that it was only just being started: SIGTERM, then SIGKILL, to its process group (sshd does so since
 // OpenSSH 7.9), then the channel is closed. It says so where the end could not be confirmed: a process of another user
 // (sudo) or one that ignores its closed pipes goes on.
 func (c *conn) abort(ctx context.Context, s *ssh.Session, cmd command, done <-chan error) error {

@@ -22,6 +22,11 @@ identity() {
 	echo "machine=$(uname -m)"
 	echo "cpus=$(nproc)"
 	echo "machine_id=$(cat /etc/machine-id 2>/dev/null)"
+	zone=$(readlink -f /etc/localtime)
+	case $zone in
+	/usr/share/zoneinfo/*) echo "timezone=${zone#/usr/share/zoneinfo/}" ;;
+	*) echo "timezone=$(cat /etc/timezone 2>/dev/null)" ;;
+	esac
 	while read -r key value _; do
 		case $key in
 		MemTotal: | MemAvailable: | SwapTotal:) echo "$key$value" ;;
@@ -61,6 +66,14 @@ versions() {
 	return 0
 }
 
+# Settings that hosts of a role should share and that anybody may read: each line a SHA-256, two spaces, the path.
+settings() {
+	for file in /etc/sysctl.conf /etc/sysctl.d/*.conf /etc/security/limits.conf /etc/security/limits.d/*.conf; do
+		[ -f "$file" ] && sha256sum "$file"
+	done
+	return 0
+}
+
 # A Redis server writes where it listens into its own title: redis-server 0.0.0.0:6379. Each line: address, space, port.
 redis() {
 	ps -e -o args= | sed -n "s/^[^ ]*redis-server \([^ ]*\):\([0-9][0-9]*\).*/\1 \2/p" | sort -u -k 2n
@@ -79,6 +92,7 @@ main() {
 	section sizes sizes
 	section addresses ip -o addr show
 	section versions versions
+	section settings settings
 	section redis redis
 	section end true
 }

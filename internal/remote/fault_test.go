@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,12 +99,53 @@ func TestCancelEndsTheProcess(t *testing.T) {
 	}
 }
 
+// A context may end at any instant: whatever was started by then must not go on.
+func TestCancelAtAnyInstant(t *testing.T) {
+	f := setup(t, sshtest.Options{Exec: sshtest.Sh("/bin/sh")})
+	p := f.open(t)
+	if _, err := run(t.Context(), p, "true"); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for i := range 40 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*250*time.Microsecond)
+		_, err := run(ctx, p, "sh", "-c", "echo $$ > "+filepath.Join(dir, strconv.Itoa(i))+"; exec sleep 60")
+		cancel()
+		if !errors.Is(err, remote.ErrTimeout) {
+			t.Errorf("%v", err)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := strings.TrimSpace(string(b))
+		if pid == "" {
+			continue // it was ended before it had written
+		}
+		sshtest.Eventually(t, "the process of "+file.Name()+" is gone", func() bool {
+			stat, err := os.ReadFile("/proc/" + pid + "/stat")
+			return err != nil || strings.Contains(string(stat), ") Z ")
+		})
+	}
+	t.Logf("%d of 40 had been started", len(files))
+}
+
 func TestCancelThatCannotBeConfirmed(t *testing.T) {
 	f := setup(t, sshtest.Options{NoSignals: true, Exec: func(s *sshtest.Session) sshtest.Exit { <-s.Gone; return sshtest.Exit{} }})
 	p := f.open(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err := run(ctx, p, "sleep", "60")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() { _, err := run(ctx, p, "sleep", "60"); ended <- err }()
+	sshtest.Eventually(t, "the command runs", func() bool { return len(f.servers[0].Lines()) == 1 })
+	time.Sleep(50 * time.Millisecond) // the answer that it runs is on its way
+	cancel(context.DeadlineExceeded)
+	err := <-ended
 	if !errors.Is(err, remote.ErrTimeout) || !strings.Contains(err.Error(), "may still run there") {
 		t.Fatalf("%v", err)
 	}
@@ -111,8 +153,8 @@ func TestCancelThatCannotBeConfirmed(t *testing.T) {
 
 func TestTimeoutIsAnError(t *testing.T) {
 	f := setup(t, sshtest.Options{Exec: sshtest.Sh("/bin/sh")})
-	err := remote.NewActor(f.open(t)).Run(t.Context(), "web1", remote.Cmd{Argv: []string{"sleep", "60"}, Timeout: 100 * time.Millisecond})
-	if !errors.Is(err, remote.ErrTimeout) || !strings.Contains(err.Error(), "web1: sleep: did not end within 100ms") {
+	err := remote.NewActor(f.open(t)).Run(t.Context(), "web1", remote.Cmd{Argv: []string{"sleep", "60"}, Timeout: time.Second})
+	if !errors.Is(err, remote.ErrTimeout) || !strings.Contains(err.Error(), "web1: sleep: did not end within 1s") {
 		t.Fatalf("%v", err)
 	}
 }
@@ -283,7 +325,7 @@ func TestJumpHosts(t *testing.T) {
 func TestSilentHostBehindAJumpHost(t *testing.T) {
 	f := setup(t, sshtest.Options{Silent: true}, sshtest.Options{Forward: func(a string) (net.Conn, error) { return net.Dial("tcp", a) }})
 	f.cfg.Jump = f.hosts[1:]
-	f.cfg.DialTimeout = 300 * time.Millisecond
+	f.cfg.DialTimeout = 2 * time.Second
 	if _, err := run(t.Context(), f.open(t), "true"); !errors.Is(err, remote.ErrUnreachable) || !strings.Contains(err.Error(), "banner") {
 		t.Errorf("%v", err)
 	}

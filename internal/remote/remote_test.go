@@ -323,6 +323,16 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+	t.Run("no answer, noticed by the dialer first", func(t *testing.T) {
+		f := setup(t, sshtest.Options{})
+		f.cfg.Dial = func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+		}
+		_, err := run(t.Context(), f.open(t), "true")
+		if !errors.Is(err, remote.ErrUnreachable) || !errors.Is(err, remote.ErrTimeout) || !strings.Contains(err.Error(), "does not answer") {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("unknown name", func(t *testing.T) {
 		f := setup(t, sshtest.Options{})
 		if _, err := remote.NewLooker(f.open(t)).Look(t.Context(), "web9", remote.HostFacts()); !errors.Is(err, remote.ErrUnknownHost) {

@@ -12,7 +12,7 @@ import (
 // Drift is one thing in which hosts of one role differ.
 type Drift struct {
 	Role   inventory.Role `json:"role"`
-	What   string         `json:"what"`   // "os", "version of php", "package libc6", "unit cron.service", "listener *:80", "mount /srv"
+	What   string         `json:"what"`   // "os", "version of php", "package libc6", "unit cron.service", "listener *:80", "file /etc/sysctl.conf", "mount /srv"
 	Values []Value        `json:"values"` // the one that most hosts have first
 }
 
@@ -56,6 +56,7 @@ var owners = []struct {
 	{"rabbitmq", []uint16{5672, 15672, 25672}, []inventory.Role{inventory.Queue}},
 	{"epmd", []uint16{4369}, []inventory.Role{inventory.Queue}},
 	{"supervisor", nil, []inventory.Role{inventory.Worker}},
+	{"cron", nil, []inventory.Role{inventory.Cron}},
 }
 
 // foreign says that a thing is another role's business.
@@ -146,7 +147,7 @@ func compare(role inventory.Role, hosts []Facts, traits func(*Facts) []trait) []
 }
 
 func general(role inventory.Role, f *Facts) []trait {
-	out := []trait{{"os", f.OS.String()}, {"kernel", f.Kernel}, {"architecture", f.Machine}, {"cpus", fmt.Sprint(f.CPUs)}, {"memory", gibibytes(f.Memory.Total)}}
+	out := []trait{{"os", f.OS.String()}, {"kernel", f.Kernel}, {"architecture", f.Machine}, {"cpus", fmt.Sprint(f.CPUs)}, {"memory", gibibytes(f.Memory.Total)}, {"time zone", f.TimeZone}}
 	versions := map[string]string{}
 	for _, s := range f.Services {
 		if !foreign(role, func(n string, _ []uint16) bool { return n == s.Name }) {
@@ -170,6 +171,9 @@ func general(role inventory.Role, f *Facts) []trait {
 		if !foreign(role, func(_ string, ports []uint16) bool { return slices.Contains(ports, l.port) }) {
 			out = append(out, trait{"listener " + l.text, "open"})
 		}
+	}
+	for _, s := range f.Settings {
+		out = append(out, trait{"file " + s.Path, s.SHA256[:12]})
 	}
 	for _, m := range f.Mounts {
 		if m.Target != "/" {
@@ -215,6 +219,26 @@ func listeners(f *Facts) []listener {
 	}
 	return out
 }
+
+// DatabaseDrift compares MariaDB's settings among the servers, apart from those that are each server's own.
+func DatabaseDrift(dbs []Database) []Drift {
+	hosts := make([]Facts, len(dbs))
+	for i, d := range dbs {
+		hosts[i].Host = d.Host
+	}
+	return compare(inventory.DB, hosts, func(f *Facts) []trait {
+		var out []trait
+		for _, v := range find(dbs, f.Host).Variables {
+			if !slices.Contains(own, v.Name) {
+				out = append(out, trait{"mariadb's " + v.Name, v.Value})
+			}
+		}
+		return out
+	})
+}
+
+// own are variables in which servers differ by right.
+var own = []string{"gtid_binlog_pos", "gtid_current_pos", "gtid_domain_id", "gtid_slave_pos", "read_only", "server_id"}
 
 func packages(f *Facts) []trait {
 	out := make([]trait, len(f.Packages))

@@ -23,7 +23,8 @@ type Facts struct {
 	User      string           `json:"user"` // as which it was looked at
 	OS        OS               `json:"os"`
 	Kernel    string           `json:"kernel"`
-	Machine   string           `json:"machine"` // architecture, as uname has it
+	Machine   string           `json:"machine"`  // architecture, as uname has it
+	TimeZone  string           `json:"timezone"` // Europe/Paris; "" if it has none
 	CPUs      int              `json:"cpus"`
 	Memory    Memory           `json:"memory"`
 	Packages  []Package        `json:"packages"`
@@ -33,6 +34,7 @@ type Facts struct {
 	Addresses []Address        `json:"addresses"`
 	Mounts    []Mount          `json:"mounts"`
 	Disks     []Disk           `json:"disks"`
+	Settings  []File           `json:"settings"` // files that hosts of a role should share
 	Redis     []Redis          `json:"redis,omitempty"`
 	Clock     Clock            `json:"clock"`
 	// Unread are sections that the host could not answer, with what it said instead.
@@ -107,6 +109,12 @@ type Disk struct {
 	Size      int64  `json:"size"`
 	Used      int64  `json:"used"`
 	Available int64  `json:"available"` // to ordinary users
+}
+
+// File is a file and the SHA-256 of what is in it, in hex.
+type File struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
 }
 
 // Redis is one server on the host.

@@ -26,7 +26,7 @@ func TestDrift(t *testing.T) {
 	host := func(name, address, os string, roles []inventory.Role, change func(*Facts)) Facts {
 		f := Facts{Host: name, Address: address, Roles: roles, OS: OS{ID: "debian", Version: os}, Kernel: "6.1", Machine: "x86_64", CPUs: 2, Memory: Memory{Total: 4<<30 + 1000},
 			Services:  []Service{{"apache", "2.4"}, {"php", "8.2"}},
-			Units:     []Unit{{"apache2.service", "active", "running"}, {"cron.service", "active", "running"}, {"man-db.service", "inactive", "dead"}, {"user@0.service", "active", "running"}},
+			Units:     []Unit{{"apache2.service", "active", "running"}, {"exim4.service", "active", "running"}, {"man-db.service", "inactive", "dead"}, {"user@0.service", "active", "running"}},
 			Packages:  []Package{{"apt", "1"}, {"libc6", "2.36"}},
 			Listeners: []Listener{{addr("::"), 80}, {addr(address), 8080}, {addr("127.0.0.1"), 25}},
 		}
@@ -48,19 +48,23 @@ func TestDrift(t *testing.T) {
 			f.Mounts = []Mount{{Target: "/srv/assets", Type: "fuse.glusterfs"}}
 			f.Memory.Total -= 2000
 		}),
-		host("web3", "10.0.0.3", "12", web, func(f *Facts) { f.Units[1] = Unit{"cron.service", "failed", "failed"} }),
+		host("web3", "10.0.0.3", "12", web, func(f *Facts) { f.Units[1] = Unit{"exim4.service", "failed", "failed"} }),
 		host("web5", "10.0.0.5", "11", web, func(f *Facts) {
 			f.Services[1].Version = "7.4"
 			f.Packages = []Package{{"apt", "0"}, {"other", "1"}}
 			f.Listeners = f.Listeners[:2]
+			f.TimeZone = "Europe/Paris"
+			f.Settings = []File{{"/etc/sysctl.conf", strings.Repeat("a", 64)}}
 		}),
 		host("db1", "10.0.0.6", "12", []inventory.Role{inventory.DB}, func(f *Facts) { f.CPUs = 64 }),
 	}
 	want := `web: os: debian 12 on web1 web2 web3; debian 11 on web5
+web: time zone: none on web1 web2 web3; Europe/Paris on web5
 web: version of php: 8.2 on web1 web2 web3; 7.4 on web5
-web: unit cron.service: active on web1 web2 web5; failed on web3
+web: unit exim4.service: active on web1 web2 web5; failed on web3
 web: listener loopback:25: open on web1 web2 web3; none on web5
 web: mount /srv/assets: none on web1 web3 web5; fuse.glusterfs on web2
+web: file /etc/sysctl.conf: none on web1 web2 web3; aaaaaaaaaaaa on web5
 web: package libc6: 2.36 on web1 web3; 2.37 on web2
 web: package supervisor: 4.2 on web1; none on web2 web3
 `
@@ -159,6 +163,19 @@ func circle() []Database {
 			Replicas:  []Replica{{Master: []string{"10.0.0.52", "DB1.internal", "10.0.0.51"}[i], IO: "Yes", SQL: "Yes", LagKnown: true, GTID: "Slave_Pos"}}})
 	}
 	return out
+}
+
+func TestDatabaseDrift(t *testing.T) {
+	dbs := circle()
+	if d := DatabaseDrift(dbs); len(d) != 0 {
+		t.Errorf("%v", d)
+	}
+	for i, n := range []string{"200", "200", "151"} {
+		dbs[i].Variables = append(dbs[i].Variables, Variable{"max_connections", n})
+	}
+	if got, want := lines(DatabaseDrift(dbs)), "db: mariadb's max_connections: 200 on db1 db2; 151 on db3\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 func set(d *Database, name, value string) {

@@ -64,10 +64,11 @@ func (d *Database) Variable(name string) string {
 	return ""
 }
 
-// wanted are the variables that are read, sorted.
+// wanted are the variables that are read.
 var wanted = []string{"binlog_expire_logs_seconds", "binlog_format", "binlog_row_image", "character_set_server", "collation_server", "expire_logs_days", "gtid_binlog_pos",
-	"gtid_current_pos", "gtid_domain_id", "gtid_slave_pos", "gtid_strict_mode", "innodb_version", "log_bin", "log_slave_updates", "lower_case_table_names", "max_allowed_packet",
-	"performance_schema", "read_only", "server_id", "sql_mode", "time_zone", "system_time_zone", "version", "wsrep_on"}
+	"event_scheduler", "gtid_current_pos", "gtid_domain_id", "gtid_slave_pos", "gtid_strict_mode", "innodb_buffer_pool_size", "innodb_flush_log_at_trx_commit", "innodb_log_file_size",
+	"innodb_version", "log_bin", "log_slave_updates", "lower_case_table_names", "max_allowed_packet", "max_connections", "performance_schema", "read_only", "server_id", "sql_mode",
+	"sync_binlog", "system_time_zone", "time_zone", "tx_isolation", "version", "wait_timeout", "wsrep_on"}
 
 // Account is who asks MariaDB.
 type Account struct {

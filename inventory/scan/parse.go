@@ -23,7 +23,7 @@ func parseFacts(stdout, stderr []byte) (*Facts, error) {
 		parse func(string, *Facts) error
 	}{
 		{"identity", parseIdentity}, {"os", parseOS}, {"packages", parsePackages}, {"listeners", parseListeners}, {"units", parseUnits},
-		{"mounts", parseMounts}, {"sizes", parseSizes}, {"addresses", parseAddresses}, {"versions", parseVersions}, {"redis", parseRedisList},
+		{"mounts", parseMounts}, {"sizes", parseSizes}, {"addresses", parseAddresses}, {"versions", parseVersions}, {"settings", parseSettings}, {"redis", parseRedisList},
 	} {
 		s, ok := all[p.name]
 		if !ok {
@@ -84,6 +84,8 @@ func parseIdentity(text string, f *Facts) error {
 			f.Machine = value
 		case "machine_id":
 			f.MachineID = value
+		case "timezone":
+			f.TimeZone = value
 		case "cpus":
 			f.CPUs, err = strconv.Atoi(value)
 		case "MemTotal":
@@ -321,6 +323,21 @@ func parseVersions(text string, f *Facts) error {
 		}
 	}
 	slices.SortFunc(f.Services, func(a, b Service) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version)) })
+	return nil
+}
+
+var sumForm = regexp.MustCompile(`^([0-9a-f]{64})  (/.*)$`)
+
+// parseSettings reads sha256sum's lines.
+func parseSettings(text string, f *Facts) error {
+	for line := range rows(text) {
+		m := sumForm.FindStringSubmatch(line)
+		if m == nil {
+			return odd(line)
+		}
+		f.Settings = append(f.Settings, File{m[2], m[1]})
+	}
+	slices.SortFunc(f.Settings, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	return nil
 }
 

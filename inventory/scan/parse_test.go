@@ -29,11 +29,11 @@ func answer(sections ...string) []byte {
 	return []byte(b.String())
 }
 
-const identity = "hostname=web5\nuser=slipway\nkernel=5.10.0-33-amd64\nmachine=x86_64\ncpus=2\nmachine_id=0000\nMemTotal:2048\nMemAvailable:1024\nSwapTotal:0"
+const identity = "hostname=web5\nuser=slipway\nkernel=5.10.0-33-amd64\nmachine=x86_64\ncpus=2\nmachine_id=0000\ntimezone=Europe/Paris\nMemTotal:2048\nMemAvailable:1024\nSwapTotal:0"
 
 // bare is the shortest answer that is whole.
 func bare(change ...string) []byte {
-	s := []string{"identity", identity, "os", "ID=debian\n", "packages", "", "listeners", "", "units", "", "mounts", "", "sizes", "", "addresses", "", "versions", "", "redis", "", "end", ""}
+	s := []string{"identity", identity, "os", "ID=debian\n", "packages", "", "listeners", "", "units", "", "mounts", "", "sizes", "", "addresses", "", "versions", "", "settings", "", "redis", "", "end", ""}
 	for i := 0; i+1 < len(change); i += 2 {
 		for j := 0; j < len(s); j += 2 {
 			if s[j] == change[i] {
@@ -98,6 +98,7 @@ func TestParsers(t *testing.T) {
 		"mounts", "22 27 0:21 / /proc rw,relatime - proc proc rw\n27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda1 rw\n30 27 0:40 / /srv/my\\040assets rw,relatime shared:9 - fuse.glusterfs files1:/assets rw\n31 27 0:41 / /tmp rw - tmpfs tmpfs rw\n",
 		"sizes", "Filesystem     Type 1-blocks Used Available Capacity Mounted on\n/dev/vda1 ext4 1000 400 500 45% /\nfiles1:/assets fuse.glusterfs 2000 1 2 1% /srv/my assets\ntmpfs tmpfs 1 1 1 1% /tmp\n",
 		"addresses", "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\\ x\n2: eth0    inet 10.0.0.9/32 scope global eth0\\ x\n2: eth0    inet6 fe80::1/64 scope link \\ x\n3: tun0    inet 10.8.0.2 peer 10.8.0.1/32 scope global tun0\\ x\n",
+		"settings", strings.Repeat("b", 64)+"  /etc/sysctl.d/50 x.conf\n"+strings.Repeat("a", 64)+"  /etc/sysctl.conf\n",
 		"redis", "0.0.0.0 6379\n10.0.0.5 6380\n* 6381\n",
 	)
 	want := &Facts{Hostname: "web5", User: "slipway", Kernel: "5.10.0-33-amd64", Machine: "x86_64", CPUs: 2, MachineID: "0000", Memory: Memory{2 << 20, 1 << 20, 0},
@@ -108,6 +109,8 @@ func TestParsers(t *testing.T) {
 		Mounts:    []Mount{{"/", "ext4", "/dev/vda1", "rw,relatime"}, {"/srv/my assets", "fuse.glusterfs", "files1:/assets", "rw,relatime"}},
 		Disks:     []Disk{{"/", "ext4", "/dev/vda1", 1000, 400, 500}, {"/srv/my assets", "fuse.glusterfs", "files1:/assets", 2000, 1, 2}},
 		Addresses: []Address{{"eth0", prefix("10.0.0.5/24")}, {"eth0", prefix("10.0.0.9/32")}, {"lo", prefix("127.0.0.1/8")}, {"tun0", prefix("10.8.0.2/32")}},
+		Settings:  []File{{"/etc/sysctl.conf", strings.Repeat("a", 64)}, {"/etc/sysctl.d/50 x.conf", strings.Repeat("b", 64)}},
+		TimeZone:  "Europe/Paris",
 		Redis:     []Redis{{Port: 6379, address: addr("127.0.0.1")}, {Port: 6380, address: addr("10.0.0.5")}, {Port: 6381, address: addr("127.0.0.1")}},
 	}
 	if !reflect.DeepEqual(f, want) {
@@ -167,7 +170,7 @@ func TestNonsenseIsAnError(t *testing.T) {
 		{"identity", "hostname=x"}, {"identity", identity + "\nwhat"}, {"identity", strings.Replace(identity, "cpus=2", "cpus=two", 1)}, {"identity", strings.Replace(identity, "MemTotal:2048", "MemTotal:-1", 1)},
 		{"os", "NAME=x\n"}, {"packages", "ii libc6 2.36\n"}, {"packages", "i\ta\tb\n"}, {"listeners", "LISTEN 0 1 nonsense x\n"}, {"listeners", "LISTEN 0 1 1.2.3.4:99999 *:*\n"}, {"listeners", "LISTEN 0 1 a.b:1 *:*\n"}, {"listeners", "ESTAB 0 1 1.2.3.4:1 *:*\n"},
 		{"units", "UNIT LOAD\n"}, {"units", "apache2 loaded active running\n"}, {"mounts", "1 2 3 4\n"}, {"mounts", "1 2 3 4 5 6 7 8 9 10\n"}, {"sizes", "/dev/vda1 ext4 lots\n"}, {"sizes", "a ext4 x 1 1 1% /\n"},
-		{"addresses", "1: lo inet nowhere/8 x\n"}, {"addresses", "1: lo\n"}, {"versions", "haproxy 2.6\n"}, {"redis", "1.2.3.4\n"}, {"redis", "1.2.3.4 port\n"},
+		{"addresses", "1: lo inet nowhere/8 x\n"}, {"addresses", "1: lo\n"}, {"versions", "haproxy 2.6\n"}, {"settings", "abc  /etc/x\n"}, {"redis", "1.2.3.4\n"}, {"redis", "1.2.3.4 port\n"},
 	} {
 		if f, err := parseFacts(bare(c[0], c[1]), nil); !errors.Is(err, ErrAnswer) || !strings.Contains(err.Error(), c[0]) {
 			t.Errorf("%s %q: %+v, %v", c[0], c[1], f, err)

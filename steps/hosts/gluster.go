@@ -42,7 +42,7 @@ func (st Gluster) object() string { return "Gluster volume " + st.Volume }
 func (st Gluster) Plan(ctx context.Context, s *migrate.Scope[GlusterLooker], rec migrate.Recorded[GlusterOut]) (migrate.Plan[GlusterOut], error) {
 	if !rec.Complete {
 		return migrate.Plan[GlusterOut]{Effects: []migrate.Effect{{Verb: "read", Object: st.object(),
-			Detail: "gluster volume info, status, heal info and pool list, through sudo; gluster appends to its own log as for anybody who asks"}}}, nil
+			Detail: "gluster volume info, status, heal info and pool list, through sudo; sudo and gluster write their logs, nothing else changes there"}}}, nil
 	}
 	v, err := s.C.Volume(ctx)
 	switch {

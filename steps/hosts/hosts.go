@@ -47,7 +47,7 @@ func (st Preflight) object() string {
 // Plan implements migrate.Step.
 func (st Preflight) Plan(ctx context.Context, s *migrate.Scope[HostsLooker], rec migrate.Recorded[HostsOut]) (migrate.Plan[HostsOut], error) {
 	if !rec.Complete {
-		return migrate.Plan[HostsOut]{Effects: []migrate.Effect{{Verb: "read", Object: st.object(), Detail: "facts over SSH; nothing is put there"}}}, nil
+		return migrate.Plan[HostsOut]{Effects: []migrate.Effect{{Verb: "read", Object: st.object(), Detail: "facts over SSH; sshd logs the logins, nothing else changes there"}}}, nil
 	}
 	f, err := s.C.Fleet(ctx, tell(s))
 	if ctx.Err() != nil {

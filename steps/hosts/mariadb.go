@@ -50,7 +50,7 @@ func (st MariaDB) object() string {
 // Plan implements migrate.Step.
 func (st MariaDB) Plan(ctx context.Context, s *migrate.Scope[MariaDBLooker], rec migrate.Recorded[MariaDBOut]) (migrate.Plan[MariaDBOut], error) {
 	if !rec.Complete {
-		return migrate.Plan[MariaDBOut]{Effects: []migrate.Effect{{Verb: "read", Object: st.object(), Detail: "settings, grants and replication's state, in a session that is read only"}}}, nil
+		return migrate.Plan[MariaDBOut]{Effects: []migrate.Effect{{Verb: "read", Object: st.object(), Detail: "settings, grants and replication's state, in a session that is read only; nothing changes there"}}}, nil
 	}
 	dbs, err := s.C.Databases(ctx)
 	if ctx.Err() != nil {

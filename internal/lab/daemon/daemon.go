@@ -29,6 +29,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/progress"
 	"github.com/slipway-dev/slipway/internal/lab/proof"
 	"github.com/slipway-dev/slipway/internal/lab/rootfs"
+	"github.com/slipway-dev/slipway/internal/lab/shop"
 	"github.com/slipway-dev/slipway/internal/lab/verb"
 )
 
@@ -83,7 +84,7 @@ type Daemon struct {
 	faults   *faults.Faults
 	started  []Part
 	up       bool
-	size     verb.UpRequest
+	size     shop.Size
 	listener progress.Func
 }
 
@@ -187,7 +188,10 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 		}
 		parts = slices.Delete(parts, i, i+1)
 	}
-	size := withDefaults(req)
+	size := d.sizeOf(req)
+	if err := size.Check(); err != nil {
+		return err
+	}
 	group, gctx := errgroup.WithContext(ctx)
 	for _, part := range parts {
 		preparer, ok := part.(Preparer)
@@ -210,7 +214,7 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 		if err := d.lab.Store.EnsureAll(gctx, append(layers, fleet.Layers()...)...); err != nil {
 			return err
 		}
-		return d.lab.Fleet.Up(gctx, fleet.Options{Size: fleetSize(size), Fresh: req.Fresh}, report)
+		return d.lab.Fleet.Up(gctx, fleet.Options{Size: size, Fresh: req.Fresh, Saved: req.Checkpoint}, report)
 	})
 	if err := group.Wait(); err != nil {
 		d.prepared = nil
@@ -235,7 +239,7 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.up, d.size = true, size
+	d.up, d.size = true, d.lab.Fleet.Size()
 	return nil
 }
 
@@ -263,7 +267,7 @@ func (d *Daemon) connect(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lab.Network = net
-	d.lab.Fleet = fleet.New(fleet.Env{Launcher: d.lab.Launcher, Store: d.lab.Store, Network: net, Cache: d.lab.Place.Cache, Access: d.lab.Place.Access()})
+	d.lab.Fleet = fleet.New(fleet.Env{Name: d.lab.Place.Name, Launcher: d.lab.Launcher, Store: d.lab.Store, Network: net, Cache: d.lab.Place.Cache, Access: d.lab.Place.Access()})
 	d.faults = faults.New(d.lab.Fleet, d.lab.Launcher, net)
 	return nil
 }

@@ -66,7 +66,7 @@ func (d *Daemon) startShopping(life context.Context, req verb.ShopperRequest) er
 	}
 	ctx, cancel := context.WithCancel(life)
 	config := shopper.Config{URL: "https://" + fleet.SiteName, Resolver: Resolver, Roots: d.lab.Authority.Pool(), Dial: d.lab.Network.DialContext,
-		Dir: d.ledgerDir(), Rate: req.Rate, Browsers: req.Browsers, Customers: fleetSize(d.size).Shoppers(), Tell: s.tell}
+		Dir: d.ledgerDir(), Rate: req.Rate, Browsers: req.Browsers, Customers: d.size.Shoppers(), Tell: s.tell}
 	s.stop, s.ended, s.err = cancel, make(chan struct{}), nil
 	go func() {
 		stats, err := shopper.Run(ctx, config)

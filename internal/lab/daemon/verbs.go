@@ -43,6 +43,9 @@ func (d *Daemon) server(life context.Context, end context.CancelFunc) *control.S
 	control.Handle(s, verb.Heal, func(ctx context.Context, _ verb.Nothing, _ progress.Func) (verb.Nothing, error) {
 		return d.fault(func(f *faults.Faults) error { return f.Heal(ctx) })
 	})
+	control.Handle(s, verb.Checkpoint, func(ctx context.Context, _ verb.Nothing, report progress.Func) (verb.Nothing, error) {
+		return verb.Nothing{}, d.save(ctx, report)
+	})
 	control.Handle(s, verb.Shopper, func(ctx context.Context, req verb.ShopperRequest, report progress.Func) (verb.Shopping, error) {
 		return d.shop(ctx, life, req, report)
 	})
@@ -56,6 +59,22 @@ func (d *Daemon) server(life context.Context, end context.CancelFunc) *control.S
 		return verb.Nothing{}, d.config(ctx, req.Dir)
 	})
 	return s
+}
+
+// save makes the lab's own checkpoint of the hosts.
+func (d *Daemon) save(ctx context.Context, report progress.Func) error {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	d.mu.Lock()
+	up, faults := d.up, d.faults
+	d.mu.Unlock()
+	if !up {
+		return errNotUp
+	}
+	if broken := faults.List(); len(broken) > 0 {
+		return fmt.Errorf("%d faults are not undone, and a checkpoint of a broken lab is worth nothing: slipway-lab heal", len(broken))
+	}
+	return d.lab.Fleet.Save(ctx, report)
 }
 
 // config writes all that a rehearsal against this lab needs, the hosts' share and each part's.
@@ -156,18 +175,19 @@ func (d *Daemon) status() (verb.Lab, error) {
 	return out, nil
 }
 
-func withDefaults(req verb.UpRequest) verb.UpRequest {
-	if req.Rows == 0 {
-		req.Rows = shop.DefaultSize.Rows
-	}
-	if req.Files == 0 {
-		req.Files = shop.DefaultSize.Files
-	}
-	return req
-}
-
-func fleetSize(req verb.UpRequest) shop.Size {
+// sizeOf fills in what the request leaves open: as the lab is, or as a lab is by default.
+func (d *Daemon) sizeOf(req verb.UpRequest) shop.Size {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	size := shop.DefaultSize
-	size.Rows, size.Files = req.Rows, req.Files
+	if d.up {
+		size = d.size
+	}
+	if req.Rows != 0 {
+		size.Rows = req.Rows
+	}
+	if req.Files != 0 {
+		size.Files = req.Files
+	}
 	return size
 }

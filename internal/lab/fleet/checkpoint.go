@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,14 +128,24 @@ func openCheckpoint(ctx context.Context, cache string, o Options, report progres
 			return checkpoint{}, err
 		}
 	}
-	c := checkpoint{dir: filepath.Join(fleets, serialName(key, newest))}
-	if c.lock, err = useLock(c.dir); err != nil {
+	c, err := useCheckpoint(filepath.Join(fleets, serialName(key, newest)))
+	if err != nil {
 		return checkpoint{}, err
 	}
-	if _, err := os.Stat(c.dir); err != nil { // deleted as unused between the look and the lock
+	return c, removeUnused(cache, serialName(key, newest), key)
+}
+
+// useCheckpoint opens a checkpoint that is there.
+func useCheckpoint(dir string) (checkpoint, error) {
+	c := checkpoint{dir: dir}
+	var err error
+	if c.lock, err = useLock(dir); err != nil {
+		return checkpoint{}, err
+	}
+	if _, err := os.Stat(dir); err != nil { // deleted as unused between the look and the lock
 		return checkpoint{}, errors.Join(err, c.close())
 	}
-	return c, removeUnused(fleets, serialName(key, newest), key)
+	return c, nil
 }
 
 func serialName(key string, serial int) string { return fmt.Sprintf("%s-%d", key, serial) }
@@ -160,13 +171,18 @@ func newestSerial(fleets, key string) (int, error) {
 
 // removeUnused deletes checkpoints that no lab uses: older serials of the key, and other keys' that nobody has used for keepUnused,
 // and what a killed lab was building.
-func removeUnused(fleets, keep, key string) error {
+func removeUnused(cache, keep, key string) error {
+	fleets := filepath.Join(cache, "fleets")
 	entries, err := os.ReadDir(fleets)
 	if err != nil {
 		return err
 	}
+	needed, err := savedBases(cache)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
-		if !e.IsDir() || e.Name() == keep {
+		if !e.IsDir() || e.Name() == keep || slices.Contains(needed, e.Name()) {
 			continue
 		}
 		dir := filepath.Join(fleets, e.Name())

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 // Env is what the fleet stands on. Cache is the directory shared by the labs of this computer,
 // Access the lab's own.
 type Env struct {
+	Name     string // the lab's
 	Launcher *machine.Launcher
 	Store    *rootfs.Store
 	Network  *network.Network
@@ -31,6 +34,7 @@ type Env struct {
 type Options struct {
 	Size  shop.Size
 	Fresh bool // form it anew even if there is a checkpoint
+	Saved bool // start from what Save kept, whose size counts then
 }
 
 // Fleet is the 17 hosts of one lab. It is safe for concurrent use.
@@ -55,7 +59,7 @@ func (f *Fleet) Up(ctx context.Context, o Options, report progress.Func) error {
 		if err := f.choose(ctx, o, report); err != nil {
 			return err
 		}
-	} else if o.Fresh || o.Size != f.size {
+	} else if o.Fresh || o.Saved || o.Size != f.size {
 		return fmt.Errorf("the lab is up with %d rows and %d files: take it down first", f.size.Rows, f.size.Files)
 	}
 	if err := f.startAll(ctx, report); err != nil {
@@ -77,7 +81,7 @@ func (f *Fleet) choose(ctx context.Context, o Options, report progress.Func) err
 		}
 		f.lower = append(f.lower, lower)
 	}
-	point, err := openCheckpoint(ctx, f.env.Cache, o, report, func(dir string) error { return f.form(ctx, dir, o.Size, report) })
+	point, err := f.formed(ctx, &o, report)
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,30 @@ func (f *Fleet) choose(ctx context.Context, o Options, report progress.Func) err
 		return errors.Join(err, point.close())
 	}
 	f.checkpoint, f.secrets, f.size = point, secrets, o.Size
+	if o.Saved {
+		return f.restore(ctx, report)
+	}
 	return nil
+}
+
+// formed is the formed fleet that the hosts start from. Where they start from what was saved, the size is that one's.
+func (f *Fleet) formed(ctx context.Context, o *Options, report progress.Func) (checkpoint, error) {
+	if !o.Saved {
+		return openCheckpoint(ctx, f.env.Cache, *o, report, func(dir string) error { return f.form(ctx, dir, o.Size, report) })
+	}
+	b, err := f.saved().base()
+	if err != nil {
+		return checkpoint{}, err
+	}
+	o.Size = b.Size
+	key, err := Key(b.Size)
+	if err != nil {
+		return checkpoint{}, err
+	}
+	if !strings.HasPrefix(b.Formed, key+"-") {
+		return checkpoint{}, errors.New("this lab's checkpoint was made by another version of the lab: up without --checkpoint, and make it anew")
+	}
+	return useCheckpoint(filepath.Join(f.env.Cache, "fleets", b.Formed))
 }
 
 // spec is a host as a machine that starts from the checkpoint.
@@ -168,6 +195,13 @@ func (f *Fleet) Machine(name string) (*machine.Machine, error) {
 		return nil, fmt.Errorf("host %s is down", name)
 	}
 	return m, nil
+}
+
+// Size is what the running fleet was filled with.
+func (f *Fleet) Size() shop.Size {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size
 }
 
 // Secrets are the keys and passwords of the running fleet.

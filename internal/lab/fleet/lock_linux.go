@@ -36,3 +36,11 @@ func lockUnused(mark string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// removeAttribute removes an extended attribute; that it isn't there is no error.
+func removeAttribute(path, name string) error {
+	if err := unix.Removexattr(path, name); err != nil && !errors.Is(err, unix.ENODATA) {
+		return err
+	}
+	return nil
+}

@@ -9,5 +9,6 @@ import (
 
 var errNotLinux = errors.New("the lab needs Linux")
 
-func useLock(string) (*os.File, error)    { return nil, errNotLinux }
-func lockUnused(string) (*os.File, error) { return nil, errNotLinux }
+func useLock(string) (*os.File, error)     { return nil, errNotLinux }
+func lockUnused(string) (*os.File, error)  { return nil, errNotLinux }
+func removeAttribute(string, string) error { return errNotLinux }

@@ -23,8 +23,8 @@ const Registry = "registry.lab"
 // Engine is the layer of what runs containers: of the machine that imports images, and of the machines of a cluster.
 var Engine = rootfs.Layer{
 	Name: "cluster", Suite: rootfs.Bookworm, On: &rootfs.Base,
-	// containerd and what it calls; nft for kube-proxy; mount, mkfs and fsck for volumes; etcd for the control plane.
-	Packages: []string{"containerd", "runc", "containernetworking-plugins", "nftables", "mount", "e2fsprogs", "etcd-server"},
+	// containerd and what it calls; nft for kube-proxy; mount and mkfs for volumes.
+	Packages: []string{"containerd", "runc", "containernetworking-plugins", "nftables", "mount", "e2fsprogs"},
 }
 
 // Image says what an image is made of. It is a value; equal values make the same image.

@@ -17,10 +17,14 @@ type plan struct {
 }
 
 // controlPlane is the machine whose port 443 is the cluster's endpoint.
-func (p plan) controlPlane() netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 2, byte(16*p.slot + 1)}) }
+func (p plan) controlPlane() netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 77, 2, byte(16*p.slot + 1)})
+}
 
 // node is the address of the i-th node, counted from 0.
-func (p plan) node(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 2, byte(16*p.slot + 2 + i)}) }
+func (p plan) node(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 77, 2, byte(16*p.slot + 2 + i)})
+}
 
 // pods is the range of which each node gets a /24 from the controller manager.
 func (p plan) pods() netip.Prefix {

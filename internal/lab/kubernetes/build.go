@@ -25,7 +25,8 @@ import (
 // Version is the Kubernetes that is built; build/go.mod holds its source to the same, and a test holds this to that.
 const Version = "v1.37.2"
 
-// The programs that are built: kube is the five of Kubernetes in one file (build/kube), which is told by its name which of them to be.
+// The programs that are built: kube is the five of Kubernetes and etcd in one file (build/kube), which is
+// told by its name which of them to be.
 const (
 	kubeProgram = "kube"
 	dnsProgram  = "coredns"
@@ -42,7 +43,7 @@ type Programs struct {
 	dir string
 }
 
-// Kube is the program file of Kubernetes' five.
+// Kube is the program file of Kubernetes' five and etcd.
 func (p Programs) Kube() string { return filepath.Join(p.dir, kubeProgram) }
 
 // DNS is the program file of CoreDNS.

@@ -268,14 +268,17 @@ func (c *cluster) awaitNodes(ctx context.Context, what string, report progress.F
 
 // stop ends everything of the cluster and deletes it. It can be called again after an error, and on a cluster that was half made.
 func (c *cluster) stop(ctx context.Context) error {
-	c.cancel()
+	var errs []error
 	if c.balancers != nil {
 		c.balancers.Close()
 	}
-	var errs []error
+	if c.storage != nil {
+		c.storage.Stop()
+	}
 	if c.routes != nil {
 		errs = append(errs, c.routes.close(ctx))
 	}
+	c.cancel()
 	for _, m := range append(c.nodes, c.control) {
 		if m != nil {
 			errs = append(errs, m.Remove(ctx))
@@ -283,7 +286,7 @@ func (c *cluster) stop(ctx context.Context) error {
 	}
 	c.tasks.Wait()
 	if c.storage != nil {
-		errs = append(errs, c.storage.Close())
+		errs = append(errs, c.storage.Release())
 	}
 	if c.logFile != nil {
 		errs = append(errs, c.logFile.Close())
@@ -303,4 +306,3 @@ func (c *cluster) keepLogs() string {
 	}
 	return kept
 }
-

@@ -122,9 +122,12 @@ func (u user) exec(pod, line string) (string, error) {
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	var out bytes.Buffer
-	err = e.StreamWithContext(within(u.t, 30*time.Second), remotecommand.StreamOptions{Stdout: &out, Stderr: &out})
-	return strings.TrimSpace(out.String()), err
+	var out, errors bytes.Buffer
+	// The executor dials by itself, on the goroutine that calls it.
+	err = u.bench.network.Do(func() error {
+		return e.StreamWithContext(within(u.t, 30*time.Second), remotecommand.StreamOptions{Stdout: &out, Stderr: &errors})
+	})
+	return strings.TrimSpace(out.String() + errors.String()), err
 }
 
 func (u user) must(pod, line string) string {
@@ -211,13 +214,17 @@ func (b *bench) host(t *testing.T, name, addr string) *machine.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Start(t.Context(), machine.Cmd{Argv: []string{"perl", "-e", answer}, Env: []string{"NODE=" + name}}); err != nil {
+	p, err := m.Start(t.Context(), machine.Cmd{Argv: []string{"perl", "-e", answer}, Env: []string{"NODE=" + name}})
+	if err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Wait() }()
 	t.Cleanup(func() {
 		if err := m.Remove(context.Background()); err != nil {
 			t.Error(err)
 		}
+		<-ended
 	})
 	return m
 }
@@ -317,7 +324,11 @@ func testNetwork(u user) {
 	if got, want := strings.TrimSpace(string(out)), "k1-node1 10.77.0.31"; err != nil || got != want {
 		u.t.Errorf("host to pod: %q, want %q (%v)", got, want, err)
 	}
-	// By name through kube-proxy, to both nodes' pods.
+	// By name through kube-proxy, to both nodes' pods. kube-proxy takes a moment to hear of a Service.
+	eventually(u.t, 10*time.Second, "the Service answers", func(context.Context) (bool, string) {
+		out, err := u.exec("one", curl+"web.default.svc.cluster.local")
+		return err == nil, out
+	})
 	seen := map[string]bool{}
 	for range 40 {
 		node, _, _ := strings.Cut(u.must("one", curl+"web.default.svc.cluster.local"), " ")
@@ -403,7 +414,7 @@ func testDisk(u user) {
 	u.ready("writer")
 	file := u.volumeFile("disk")
 	u.must("writer", "echo kept > /data/file && setfacl -m u:33:rw /data/file && setfattr -n user.who -v me /data/file")
-	if got := u.must("writer", "stat -c '%g %a' /data; getfacl -cpn /data/file | grep user:33; getfattr --only-values -n user.who /data/file"); got != "10001 2775\nuser:33:rw-\nme" {
+	if got := u.must("writer", "stat -c '%g %a' /data; getfacl -cpn /data/file | grep user:33; cd /data; getfattr --only-values -n user.who file"); got != "10001 2775\nuser:33:rw-\nme" {
 		u.t.Errorf("group, ACL and attribute: %q", got)
 	}
 	// Full is full, at the size asked for.
@@ -419,7 +430,7 @@ func testDisk(u user) {
 	u.pod("thief", "k1-node2", withClaim("disk", "/data"))
 	eventually(u.t, 30*time.Second, "the second node is refused", func(ctx context.Context) (bool, string) {
 		said := u.events(ctx, "thief")
-		return strings.Contains(said, "Multi-Attach error"), said
+		return strings.Contains(said, "FailedAttachVolume") && strings.Contains(said, "already used by pod(s) writer"), said
 	})
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d/root/dev/disk-%s", u.bench.launcher.Machine("k1-node2").Pid(), strings.TrimSuffix(file, ".ext4"))); err == nil {
 		u.t.Error("the second node has the device")

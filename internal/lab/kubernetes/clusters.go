@@ -49,8 +49,10 @@ type Spec struct {
 
 // Endpoint is how a cluster is reached and how its answers are checked.
 type Endpoint struct {
-	Host string // an IP address; port 443
-	CA   []byte // PEM
+	Host     string // an IP address; port 443
+	CA       []byte // PEM
+	Pods     netip.Prefix
+	Services netip.Prefix
 }
 
 // ErrExists says that a cluster of the name is there or in the making.
@@ -147,7 +149,7 @@ func (c *Clusters) Start(ctx context.Context, spec Spec, report progress.Func) (
 		return Endpoint{}, fmt.Errorf("start cluster %s: %w", spec.Name, err)
 	}
 	c.slots[at].cluster = made
-	return Endpoint{Host: made.plan.controlPlane().String(), CA: made.ca.pem}, nil
+	return Endpoint{Host: made.plan.controlPlane().String(), CA: made.ca.pem, Pods: made.plan.pods(), Services: made.plan.services()}, nil
 }
 
 func (s Spec) check() error {

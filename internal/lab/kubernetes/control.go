@@ -21,7 +21,7 @@ type task struct {
 	argv []string
 }
 
-// kube is one of Kubernetes' five programs: the one file, called by the name.
+// kube is one of the programs that are one file, called by the name.
 func kube(name string, args ...string) task {
 	return task{name: name, argv: append([]string{path.Join(programDir, "bin", name)}, args...)}
 }
@@ -29,7 +29,7 @@ func kube(name string, args ...string) task {
 // programFiles are the names by which the one program file is called.
 func programFiles() []machine.File {
 	var files []machine.File
-	for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"} {
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"} {
 		files = append(files, machine.Symlink(path.Join(programDir, "bin", name), path.Join(programDir, "programs", kubeProgram)))
 	}
 	return files
@@ -42,7 +42,9 @@ type controlPlane struct {
 	webhook Webhook
 }
 
-func (c controlPlane) server() netip.AddrPort { return netip.AddrPortFrom(c.plan.controlPlane(), apiPort) }
+func (c controlPlane) server() netip.AddrPort {
+	return netip.AddrPortFrom(c.plan.controlPlane(), apiPort)
+}
 
 func (c controlPlane) files() ([]machine.File, error) {
 	tls, err := c.ca.server("kube-apiserver",
@@ -80,10 +82,10 @@ func (c controlPlane) files() ([]machine.File, error) {
 
 func (c controlPlane) tasks() []task {
 	in := func(name string) string { return path.Join(configDir, name) }
-	etcd := task{name: "etcd", argv: []string{"etcd", "--data-dir", "/var/lib/etcd",
-		"--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379", "--listen-peer-urls", "http://127.0.0.1:2380",
+	etcd := kube("etcd", "--data-dir=/var/lib/etcd",
+		"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379", "--listen-peer-urls=http://127.0.0.1:2380",
 		// The cluster does not outlive its machine: there is nothing that a sync would save.
-		"--unsafe-no-fsync"}}
+		"--unsafe-no-fsync")
 	apiserver := kube("kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
 		"--secure-port="+fmt.Sprint(apiPort), "--advertise-address="+c.plan.controlPlane().String(),
 		"--tls-cert-file="+in("apiserver.crt"), "--tls-private-key-file="+in("apiserver.key"), "--client-ca-file="+in("ca.crt"),
@@ -98,18 +100,14 @@ func (c controlPlane) tasks() []task {
 			// A token that the cloud has withdrawn is refused this much later.
 			"--authentication-token-webhook-cache-ttl=10s")
 	}
-	manager := kube("kube-controller-manager", withKubeconfig("kube-controller-manager",
+	// Without --authentication-kubeconfig these two answer nobody but health checks, and don't end while the API server has no roles yet.
+	manager := kube("kube-controller-manager", "--kubeconfig="+in("kube-controller-manager.conf"),
 		"--leader-elect=false", "--profiling=false", "--use-service-account-credentials=true",
 		"--service-account-private-key-file="+in("tokens.key"), "--root-ca-file="+in("ca.crt"),
 		"--allocate-node-cidrs=true", "--cluster-cidr="+c.plan.pods().String(), "--node-cidr-mask-size=24",
-		"--service-cluster-ip-range="+c.plan.services().String())...)
-	scheduler := kube("kube-scheduler", withKubeconfig("kube-scheduler", "--leader-elect=false", "--profiling=false")...)
+		"--service-cluster-ip-range="+c.plan.services().String())
+	scheduler := kube("kube-scheduler", "--kubeconfig="+in("kube-scheduler.conf"), "--leader-elect=false", "--profiling=false")
 	return []task{etcd, apiserver, manager, scheduler}
-}
-
-func withKubeconfig(name string, args ...string) []string {
-	conf := path.Join(configDir, name+".conf")
-	return append([]string{"--kubeconfig=" + conf, "--authentication-kubeconfig=" + conf, "--authorization-kubeconfig=" + conf}, args...)
 }
 
 // readyWhere says which of the API server's own checks have not passed, out of the text that /readyz?verbose gives.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -82,7 +83,7 @@ func dnsDeployment(meta metav1.ObjectMeta) *appsv1.Deployment {
 		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: meta.Labels}, Spec: corev1.PodSpec{
 			ServiceAccountName: dnsName, DNSPolicy: corev1.DNSDefault, PriorityClassName: "system-cluster-critical",
 			TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelHostname,
-				WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: &metav1.LabelSelector{MatchLabels: meta.Labels}}},
+				WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: meta.Labels}}},
 			Containers: []corev1.Container{{
 				Name: "coredns", Image: image.Registry + "/lab/coredns:1", ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"-conf", "/etc/coredns/Corefile"},
 				Resources:      corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("20m"), corev1.ResourceMemory: resource.MustParse("30Mi")}},
@@ -104,6 +105,36 @@ func (c *cluster) awaitDNS(ctx context.Context, what string, report progress.Fun
 		if err != nil {
 			return 0, "", err
 		}
-		return int64(d.Status.ReadyReplicas), "its pods start", nil
+		if d.Status.ReadyReplicas == dnsReplicas {
+			return dnsReplicas, "", nil
+		}
+		note, err := c.podNote(ctx, "k8s-app="+dnsName)
+		return int64(d.Status.ReadyReplicas), note, err
 	})
+}
+
+// podNote says why the first of the pods that are not ready isn't.
+func (c *cluster) podNote(ctx context.Context, selector string) (string, error) {
+	pods, err := c.client.CoreV1().Pods(dnsNamespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return "", err
+	}
+	for _, p := range pods.Items {
+		for _, condition := range p.Status.Conditions {
+			if condition.Type == corev1.PodScheduled && condition.Status != corev1.ConditionTrue {
+				return p.Name + ": " + condition.Message, nil
+			}
+		}
+		for _, s := range p.Status.ContainerStatuses {
+			switch {
+			case s.State.Waiting != nil:
+				return p.Name + ": " + strings.TrimSpace(s.State.Waiting.Reason+" "+s.State.Waiting.Message), nil
+			case s.State.Terminated != nil:
+				return fmt.Sprintf("%s: ended with %d", p.Name, s.State.Terminated.ExitCode), nil
+			case !s.Ready:
+				return p.Name + ": not ready yet", nil
+			}
+		}
+	}
+	return "its pods are made", nil
 }

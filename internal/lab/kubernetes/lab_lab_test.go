@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +72,9 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			showLogs(t, b.dir)
+		}
 		if err := b.launcher.Clean(context.Background(), true); err != nil {
 			t.Error(err)
 		}
@@ -112,6 +117,26 @@ func newBench(t *testing.T) *bench {
 	})
 	b.webhook = serveTokens(t, b.network)
 	return b
+}
+
+// showLogs prints the end of each program's log.
+func showLogs(t *testing.T, dir string) {
+	t.Helper()
+	if keep := os.Getenv("KEEP_LOGS"); keep != "" {
+		_ = exec.Command("cp", "-r", dir+"/clusters-failed-logs", dir+"/clusters", keep).Run()
+	}
+	logs, err := filepath.Glob(dir + "/clusters*/*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range logs {
+		raw, err := os.ReadFile(l)
+		if err != nil {
+			t.Error(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+		t.Logf("%s:\n%s", filepath.Base(l), strings.Join(lines[max(0, len(lines)-5):], "\n"))
+	}
 }
 
 // serveTokens is the cloud's token endpoint.

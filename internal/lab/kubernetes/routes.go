@@ -16,10 +16,11 @@ import (
 // routes leads each node's pod range to the node: from the lab's network, through which everything outside the cluster goes, and from the other nodes. A cloud's route
 // controller does the same.
 type routes struct {
-	cluster *cluster
-	stop    context.CancelFunc
+	cluster  *cluster
+	stop     context.CancelFunc
+	informer informers.SharedInformerFactory
 
-	mu    sync.Mutex
+	mu     sync.Mutex
 	ranges map[string]netip.Prefix // by node
 }
 
@@ -27,6 +28,7 @@ func startRoutes(ctx context.Context, c *cluster) (*routes, error) {
 	r := &routes{cluster: c, ranges: map[string]netip.Prefix{}}
 	ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	factory := informers.NewSharedInformerFactory(c.client, 10*time.Second) // looks again, in case a machine was not up to it
+	r.informer = factory
 	informer := factory.Core().V1().Nodes().Informer()
 	look := func(obj any) {
 		n, ok := obj.(*corev1.Node)
@@ -99,6 +101,7 @@ func (r *routes) lead(ctx context.Context, n *corev1.Node) error {
 // close takes the routes out of the lab's network; those on the nodes go with them.
 func (r *routes) close(ctx context.Context) error {
 	r.stop()
+	r.informer.Shutdown()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var errs []error

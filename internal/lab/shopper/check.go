@@ -53,9 +53,14 @@ type found struct {
 	kept     string // the one in the row
 }
 
-// Check compares a ledger with the orders in the database shop that db is connected to. A database that is being
+// A Querier is a database, or a connection or transaction of one.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Check compares a ledger with the orders in the schema shop of the server that db is connected to. A database that is being
 // written is read as it is at each statement: check what has come to rest.
-func Check(ctx context.Context, db *sql.DB, entries []Entry) (Report, error) {
+func Check(ctx context.Context, db Querier, entries []Entry) (Report, error) {
 	last := map[string]Entry{} // by token, what became of it
 	var tokens, numbers []string
 	for _, e := range entries {
@@ -127,7 +132,7 @@ func compare(tokens []string, last map[string]Entry, rows []found) Report {
 }
 
 // findAll reads the orders with these tokens or numbers, each once, with the checksums of their rows.
-func findAll(ctx context.Context, db *sql.DB, tokens, numbers []string) ([]found, error) {
+func findAll(ctx context.Context, db Querier, tokens, numbers []string) ([]found, error) {
 	const atOnce = 200
 	seen := map[uint64]bool{}
 	var all []found
@@ -166,7 +171,7 @@ func findAll(ctx context.Context, db *sql.DB, tokens, numbers []string) ([]found
 	return all, nil
 }
 
-func find(ctx context.Context, db *sql.DB, column string, keys []any) ([]found, error) {
+func find(ctx context.Context, db Querier, column string, keys []any) ([]found, error) {
 	list := strings.TrimSuffix(strings.Repeat("?,", len(keys)), ",")
 	rows, err := db.QueryContext(ctx, `SELECT o.id, o.number, o.token, o.customer_id, o.currency, o.total, o.checksum, l.line_no, l.product_id, l.quantity, l.unit_price
 		FROM shop.orders o LEFT JOIN shop.order_lines l ON l.order_id = o.id WHERE o.`+column+` IN (`+list+`) ORDER BY o.id, l.line_no`, keys...)

@@ -43,10 +43,16 @@ var ErrDamaged = errors.New("the ledger is damaged")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// disk is the part of a file that appending needs.
+type disk interface {
+	io.WriteCloser
+	Sync() error
+}
+
 // A Ledger is an open ledger that takes entries. One process writes a ledger.
 type Ledger struct {
 	mu     sync.Mutex
-	f      *os.File
+	f      disk
 	seq    int
 	broken error
 }

@@ -122,6 +122,38 @@ func TestLedgerDamage(t *testing.T) {
 	}
 }
 
+// slowDisk notes what is done to it, and fails its syncs from the n-th on.
+type slowDisk struct {
+	did  []string
+	good int
+}
+
+func (d *slowDisk) Write(p []byte) (int, error) { d.did = append(d.did, "write"); return len(p), nil }
+func (d *slowDisk) Close() error                { return nil }
+func (d *slowDisk) Sync() error {
+	d.did = append(d.did, "sync")
+	if d.good--; d.good < 0 {
+		return errors.New("the disk is gone")
+	}
+	return nil
+}
+
+func TestLedgerCountsWhatIsOnDisk(t *testing.T) {
+	d := &slowDisk{good: 1}
+	l := &Ledger{f: d}
+	if err := l.Append(entry(Attempted, "aa")); err != nil || strings.Join(d.did, " ") != "write sync" {
+		t.Errorf("an entry was taken after %v: %v", d.did, err)
+	}
+	if err := l.Append(entry(Acknowledged, "aa")); err == nil || l.seq != 1 {
+		t.Error("an entry counts that was not synced")
+	}
+	// A failed sync isn't tried again: the kernel may have dropped the pages and call the next one a success.
+	d.good = 10
+	if err := l.Append(entry(Acknowledged, "aa")); err == nil || strings.Join(d.did, " ") != "write sync write sync" {
+		t.Errorf("went on after a failed sync: %v", d.did)
+	}
+}
+
 func TestLedgerStaysBroken(t *testing.T) {
 	l, _, err := OpenLedger(filepath.Join(t.TempDir(), "ledger"))
 	if err != nil {

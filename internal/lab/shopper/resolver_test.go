@@ -17,6 +17,7 @@ type nameServer struct {
 
 	mu     sync.Mutex
 	record string
+	rcode  int
 	asked  int
 }
 
@@ -47,6 +48,7 @@ func startNameServer(t *testing.T) *nameServer {
 		if n.record == "" {
 			reply.Rcode = dns.RcodeRefused
 		} else if rr, err := dns.NewRR(n.record); err == nil {
+			reply.Rcode = n.rcode
 			reply.Answer = append(reply.Answer, rr)
 		}
 		_ = w.WriteMsg(reply) // a lost answer is a lost packet: the client asks again
@@ -96,6 +98,15 @@ func TestResolverKeepsAnswersAsLongAsTheyLast(t *testing.T) {
 		if got := look(); got != step.want || n.questions() != step.asked {
 			t.Errorf("step %d: got %s after %d questions, want %s after %d", i, got, n.questions(), step.want, step.asked)
 		}
+	}
+}
+
+func TestResolverTakesNoAddressFromAFailure(t *testing.T) {
+	n := startNameServer(t)
+	n.set("www.shop.example. 60 IN A 10.0.0.1")
+	n.rcode = dns.RcodeServerFailure
+	if addrs, err := newResolver(n.at, (&net.Dialer{}).DialContext).lookup(context.Background(), "www.shop.example"); err == nil {
+		t.Errorf("SERVFAIL gave %v", addrs)
 	}
 }
 

@@ -27,6 +27,7 @@ type fakeShop struct {
 	do     []string // "accept", "lose" (accepted, answer lost), "drop" (not accepted, answer lost), "refuse", "break", "forget" (acknowledged, not kept)
 	tokens int
 	kept   []found
+	other  bool // shows another checksum than it gave
 }
 
 const page = `<a href="/product/5">x</a><img src="/assets/a%%20b.png"><code class="checksum">%s</code>
@@ -46,7 +47,11 @@ func (f *fakeShop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		f.tokens++
-		fmt.Fprintf(w, page, sumOf(strings.TrimPrefix(path, "/order/")), f.tokens)
+		shown := strings.TrimPrefix(path, "/order/")
+		if f.other {
+			shown += "!"
+		}
+		fmt.Fprintf(w, page, sumOf(shown), f.tokens)
 	case path == "/login" && (r.FormValue("password") != shop.Password || !strings.HasPrefix(r.FormValue("email"), "customer")):
 		http.Error(w, "who?", http.StatusUnauthorized)
 	case path == "/order":
@@ -170,6 +175,58 @@ func TestShopperKnowsWhatItDoesNotKnow(t *testing.T) {
 	}
 	if len(r.Lost) != 1 || r.Sound() {
 		t.Errorf("the order that the shop acknowledged and forgot isn't missed: %+v", r)
+	}
+}
+
+func TestShopperReadsTheConfirmation(t *testing.T) {
+	f, c := shopAt(t)
+	f.other = true
+	stats, _ := shopFor(t, c, 3)
+	if p := stats.Pages[len(stats.Pages)-1]; p.Name != "confirmation" || p.Requests < 3 || p.Errors != p.Requests || stats.Errors() != p.Errors {
+		t.Errorf("pages with another checksum: %+v", p)
+	}
+}
+
+// TestOrderThatTheLedgerLost: the shop acknowledges, and the ledger can't take it down.
+func TestOrderThatTheLedgerLost(t *testing.T) {
+	_, c := shopAt(t)
+	if err := c.check(); err != nil {
+		t.Fatal(err)
+	}
+	s := &shopper{cfg: c, resolver: newResolver(c.Resolver, c.Dial), ledger: &Ledger{f: &slowDisk{good: 1}}, rec: newRecorder(pages, time.Now())}
+	v, err := s.newVisit(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	err = v.order(context.Background(), url.Values{"csrf": {"c&1"}, "token": {strings.Repeat("a", 32)}})
+	if got := s.rec.snapshot(time.Now()); err == nil || got.Acknowledged != 0 {
+		t.Errorf("counted %d orders that the ledger didn't take: %v", got.Acknowledged, err)
+	}
+}
+
+// TestOrderThatNeverLeft: nothing listens, so the shop can't have the order, and that is known.
+func TestOrderThatNeverLeft(t *testing.T) {
+	f, c := shopAt(t)
+	f.server.Close()
+	if err := c.check(); err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := OpenLedger(filepath.Join(c.Dir, LedgerFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shopper{cfg: c, resolver: newResolver(c.Resolver, c.Dial), ledger: l, rec: newRecorder(pages, time.Now())}
+	v, err := s.newVisit(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.order(context.Background(), url.Values{"token": {strings.Repeat("a", 32)}}); err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := ReadLedger(filepath.Join(c.Dir, LedgerFile))
+	if err != nil || len(entries) != 2 || entries[1].Kind != Refused {
+		t.Errorf("the ledger has %+v, %v", entries, err)
 	}
 }
 

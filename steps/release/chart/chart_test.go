@@ -349,7 +349,7 @@ func TestConfigurationMakesNewPods(t *testing.T) {
 }
 
 func TestSchemaRefuses(t *testing.T) {
-	for name, break_ := range map[string]func(map[string]any){
+	for name, spoil := range map[string]func(map[string]any){
 		"an unknown key":          func(v map[string]any) { v["wev"] = map[string]any{} },
 		"an unknown key below":    func(v map[string]any) { set(v, 3, "web", "replica") },
 		"a key of an image":       func(v map[string]any) { set(v, "x", "images", "web", "digest") },
@@ -361,7 +361,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"no database":             func(v map[string]any) { set(v, "", "database", "host") },
 	} {
 		v := values(t, Development)
-		break_(v)
+		spoil(v)
 		if _, err := render(load(t), v); err == nil {
 			t.Errorf("%s was taken", name)
 		}

@@ -8,4 +8,6 @@ import (
 	"os"
 )
 
-func announce(*os.File, string, netip.Addr) error { return errors.New("the lab's load balancers need Linux") }
+func announce(*os.File, string, netip.Addr) error {
+	return errors.New("the lab's load balancers need Linux")
+}

@@ -62,6 +62,7 @@ type Balancer struct {
 	http     *http.Client
 	poke     chan struct{}
 	stop     context.CancelFunc
+	informer informers.SharedInformerFactory
 	running  sync.WaitGroup
 
 	// Of the one goroutine that works:
@@ -89,6 +90,7 @@ func Start(ctx context.Context, config Config) (*Balancer, error) {
 	// What runs outlives the request that started it.
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	factory := informers.NewSharedInformerFactory(config.Client, 0)
+	b.informer = factory
 	informer := factory.Core().V1().Services()
 	b.services = informer.Lister()
 	poke := func(any) {
@@ -99,14 +101,14 @@ func Start(ctx context.Context, config Config) (*Balancer, error) {
 	}
 	_, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: poke, UpdateFunc: func(_, now any) { poke(now) }, DeleteFunc: poke})
 	if err != nil {
-		b.stop()
+		b.Close()
 		return nil, err
 	}
 	factory.Start(ctx.Done())
 	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if !cache.WaitForCacheSync(wait.Done(), informer.Informer().HasSynced) {
-		b.stop()
+		b.Close()
 		return nil, fmt.Errorf("load balancers: the API server does not list Services: %w", wait.Err())
 	}
 	b.running.Go(func() { b.loop(ctx) })
@@ -116,6 +118,7 @@ func Start(ctx context.Context, config Config) (*Balancer, error) {
 // Close stops looking. The addresses go with the nodes.
 func (b *Balancer) Close() {
 	b.stop()
+	b.informer.Shutdown()
 	b.running.Wait()
 }
 

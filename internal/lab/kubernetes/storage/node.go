@@ -161,4 +161,6 @@ func (s identityServer) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeRes
 }
 
 // describe names a node's driver in errors.
-func (s *nodeServer) describe() string { return fmt.Sprintf("driver %s of node %s", s.driver.name, s.node.Name) }
+func (s *nodeServer) describe() string {
+	return fmt.Sprintf("driver %s of node %s", s.driver.name, s.node.Name)
+}

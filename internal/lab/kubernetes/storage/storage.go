@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -52,7 +51,9 @@ type Storage struct {
 	attached  storagelisters.VolumeAttachmentLister
 	stop      context.CancelFunc
 	running   sync.WaitGroup
+	once      sync.Once
 	broadcast record.EventBroadcaster
+	informers informers.SharedInformerFactory
 
 	mu    sync.Mutex
 	taken map[string]bool // "driver node": the kubelet took the driver
@@ -74,7 +75,7 @@ type item struct {
 	key  string // namespace/name or name
 }
 
-// Start serves the drivers on every node and begins to look after claims. Close ends it.
+// Start serves the drivers on every node and begins to look after claims. Stop ends it.
 func Start(ctx context.Context, config Config) (*Storage, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, err
@@ -82,14 +83,14 @@ func Start(ctx context.Context, config Config) (*Storage, error) {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[item](100*time.Millisecond, 5*time.Second)
 	s := &Storage{config: config, queue: workqueue.NewTypedRateLimitingQueue(limiter), taken: map[string]bool{}, known: make(chan struct{}),
 		volumes: &volumes{dir: config.Dir, tools: config.Tools, loops: map[string]*attachment{}}}
+	// What runs outlives the request that started it.
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.broadcast = record.NewBroadcaster(record.WithContext(ctx))
 	s.broadcast.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: config.Client.CoreV1().Events("")})
 	s.events = s.broadcast.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "lab-storage"})
-
-	// What runs outlives the request that started it.
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.watch(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
+		s.Stop()
+		return nil, err
 	}
 	for _, n := range config.Nodes {
 		for _, d := range []driver{disks, shares} {
@@ -110,6 +111,7 @@ func Start(ctx context.Context, config Config) (*Storage, error) {
 // watch fills the queue with what changes.
 func (s *Storage) watch(ctx context.Context) error {
 	factory := informers.NewSharedInformerFactory(s.config.Client, 0)
+	s.informers = factory
 	core, store := factory.Core().V1(), factory.Storage().V1()
 	s.claims, s.pvs = core.PersistentVolumeClaims().Lister(), core.PersistentVolumes().Lister()
 	s.classes, s.attached = store.StorageClasses().Lister(), store.VolumeAttachments().Lister()
@@ -201,11 +203,16 @@ func (s *Storage) took(d driver, n Node) {
 // Known is closed when every node's kubelet has taken both drivers: from then on volumes can be mounted everywhere.
 func (s *Storage) Known() <-chan struct{} { return s.known }
 
-// Close stops looking after claims and lets go of the volumes' devices. The nodes' machines must have ended: what they have mounted keeps a device. The
-// files stay, for whoever removes the directory.
-func (s *Storage) Close() error {
+// Stop stops looking after claims and answering kubelets. What is mounted stays.
+func (s *Storage) Stop() {
 	s.stop()
+	if s.informers != nil {
+		s.informers.Shutdown()
+	}
 	s.running.Wait()
-	s.broadcast.Shutdown()
-	return s.volumes.closeAll()
+	s.once.Do(s.broadcast.Shutdown)
 }
+
+// Release lets go of the volumes' devices, after Stop. The nodes' machines must have ended: what they have mounted keeps a device. The files stay, for
+// whoever removes the directory.
+func (s *Storage) Release() error { return s.volumes.closeAll() }

@@ -112,12 +112,15 @@ func TestProvisionsNot(t *testing.T) {
 		class *storagev1.StorageClass
 		event string
 	}{
-		"no node decided":    {pendingClaim(disks), class(disks), ""},
-		"another's":          {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.Annotations[wantsProvisioner] = "pd.csi.storage.gke.io" }), class(shares), ""},
-		"has a volume":       {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "pv" }), class(shares), ""},
-		"is being deleted":   {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.DeletionTimestamp, c.Finalizers = &now, []string{"x"} }), class(shares), ""},
-		"a device":           {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = &block }), class(shares), "not devices"},
-		"a disk for several": {pendingClaim(disks, func(c *corev1.PersistentVolumeClaim) { c.Annotations[selectedNode] = "n1"; c.Spec.AccessModes = shares.modes }), class(disks), "ReadWriteMany"},
+		"no node decided":  {pendingClaim(disks), class(disks), ""},
+		"another's":        {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.Annotations[wantsProvisioner] = "pd.csi.storage.gke.io" }), class(shares), ""},
+		"has a volume":     {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "pv" }), class(shares), ""},
+		"is being deleted": {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.DeletionTimestamp, c.Finalizers = &now, []string{"x"} }), class(shares), ""},
+		"a device":         {pendingClaim(shares, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = &block }), class(shares), "not devices"},
+		"a disk for several": {pendingClaim(disks, func(c *corev1.PersistentVolumeClaim) {
+			c.Annotations[selectedNode] = "n1"
+			c.Spec.AccessModes = shares.modes
+		}), class(disks), "ReadWriteMany"},
 	} {
 		s, client, events := newTest(t, c.class, c.claim)
 		if err := s.provision(t.Context(), "shop/data"); err != nil {
@@ -170,8 +173,10 @@ func TestReclaims(t *testing.T) {
 
 func TestReclaimsNot(t *testing.T) {
 	for name, pv := range map[string]*corev1.PersistentVolume{
-		"bound":     released(func(p *corev1.PersistentVolume) { p.Status.Phase = corev1.VolumeBound }),
-		"retained":  released(func(p *corev1.PersistentVolume) { p.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain }),
+		"bound": released(func(p *corev1.PersistentVolume) { p.Status.Phase = corev1.VolumeBound }),
+		"retained": released(func(p *corev1.PersistentVolume) {
+			p.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		}),
 		"another's": released(func(p *corev1.PersistentVolume) { p.Annotations[provisionedBy] = "pd.csi.storage.gke.io" }),
 	} {
 		s, client, _ := newTest(t, pv)

@@ -1,4 +1,4 @@
-// Kube is Kubernetes' five programs in one: which of them it is follows from the name that it is called by (argv[0]), so that the code
+// Kube is Kubernetes' five programs and etcd in one: which of them it is follows from the name that it is called by (argv[0]), so that the code
 // they share is linked, stored and held in memory once.
 package main
 
@@ -10,6 +10,7 @@ import (
 	_ "time/tzdata" // CronJobs name time zones, and the machines carry none
 
 	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
@@ -22,9 +23,13 @@ import (
 
 func main() {
 	name := filepath.Base(os.Args[0])
+	if name == "etcd" {
+		etcdmain.Main(os.Args)
+		return
+	}
 	cmd, ok := command(name)
 	if !ok {
-		fmt.Fprintf(os.Stderr, "%s: call it as kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet\n", name)
+		fmt.Fprintf(os.Stderr, "%s: call it as etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet\n", name)
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(cmd))

@@ -12,7 +12,19 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/verb"
 )
 
-func checkpointCommand() *cobra.Command { return &cobra.Command{Use: "checkpoint"} }
+func checkpointCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "checkpoint",
+		Short: "keep what the hosts have on disk, for slipway-lab up --checkpoint",
+		Long: `checkpoint halts all hosts, keeps what they have written as this lab's own checkpoint in the cache, in place of an earlier one, and starts them
+again. slipway-lab up --checkpoint starts from it. Name servers and cloud are not part of it. (The formed and filled fleet that every up starts from is kept without this command.)`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := ask(cmd.Context(), verb.Checkpoint, verb.Nothing{})
+			return err
+		},
+	}
+}
 
 func configCommand() *cobra.Command {
 	return &cobra.Command{
