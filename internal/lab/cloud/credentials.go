@@ -27,8 +27,8 @@ type Credential struct {
 }
 
 // Credentials makes keys: for a rehearsal (all of the project; OVH: reads zones,
-// writes the rehearsal's alone), for one that may only look, and for production's
-// zone.
+// writes the rehearsal's alone), and for one that may only look. There is none
+// that could write production's zone: a rehearsal has no use for it.
 func (c *Cloud) Credentials() ([]Credential, error) {
 	var out []Credential
 	for _, a := range []struct {
@@ -43,17 +43,14 @@ func (c *Cloud) Credentials() ([]Credential, error) {
 		out = append(out, Credential{a.file, key})
 	}
 	read := []ovh.Rule{{Method: "GET", Path: "/domain/zone"}, {Method: "GET", Path: "/domain/zone/*"}}
-	write := func(zone string) []ovh.Rule {
-		rules := slices.Clone(read)
-		for _, method := range []string{"POST", "PUT", "DELETE"} {
-			rules = append(rules, ovh.Rule{Method: method, Path: "/domain/zone/" + zone + "/*"})
-		}
-		return rules
+	write := slices.Clone(read)
+	for _, method := range []string{"POST", "PUT", "DELETE"} {
+		write = append(write, ovh.Rule{Method: method, Path: "/domain/zone/" + names.Rehearsal + "/*"})
 	}
 	for _, a := range []struct {
 		prefix string
 		rules  []ovh.Rule
-	}{{"ovh-", write(names.Rehearsal)}, {"ovh-viewer-", read}, {"ovh-production-", write(names.Production)}} {
+	}{{"ovh-", write}, {"ovh-viewer-", read}} {
 		key, err := c.OVH.Grant(a.rules...)
 		if err != nil {
 			return nil, err
