@@ -3,6 +3,7 @@ package google
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/api/sqladmin/v1"
 )
@@ -38,7 +39,7 @@ type Instance struct {
 	Connection string // "project:region:name"
 	Private    string // address in the VPC; "" for none
 	Public     string // address on the internet; "" for none
-	DNSName    string // the name in the server's certificate; "" where it has none
+	DNSName    string // the name in the server's certificate, without the dot that the API ends it with; "" where it has none
 	CA         string // PEM that the server's certificate is signed by
 }
 
@@ -83,7 +84,7 @@ func (l SQLLooker) Instance(ctx context.Context, name string) (InstanceState, bo
 		return InstanceState{}, false, l.c.explain(err, sqlAPI(), "look at instance "+name, l.where())
 	}
 	s := InstanceState{Status: got.State, Instance: Instance{Project: l.project, Region: got.Region, Name: got.Name,
-		Version: got.DatabaseInstalledVersion, Connection: got.ConnectionName, DNSName: got.DnsName}}
+		Version: got.DatabaseInstalledVersion, Connection: got.ConnectionName, DNSName: strings.TrimSuffix(got.DnsName, ".")}}
 	if s.Version == "" {
 		s.Version = got.DatabaseVersion
 	}

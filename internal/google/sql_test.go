@@ -43,7 +43,7 @@ func TestCreateInstanceAsRecorded(t *testing.T) {
 	insert.body = `"sslMode":"ENCRYPTED_ONLY"`
 	_, c := newScript(t,
 		noSQL(), insert, find(t, all, "GET", "/operations/operation-1", 0).call(),
-		recordedInstance(t, all, "RUNNABLE"), noSQLOps(), recordedInstance(t, all, "RUNNABLE"))
+		recordedInstance(t, all, "RUNNABLE"), noSQLOps(), recordedInstance(t, all, "RUNNABLE").with(t, "abc.us-central1.sql.goog.", "dnsName"))
 	var p told
 	got, err := c.MakeSQL("p", mark).CreateInstance(context.Background(), sqlSpec(), p.tell)
 	if err != nil {
@@ -55,7 +55,10 @@ func TestCreateInstanceAsRecorded(t *testing.T) {
 	if !p.has("waiting for operation CREATE on mysql-x: PENDING, 0 s") {
 		t.Errorf("progress %q", p.lines)
 	}
-	for f, want := range map[Fact]string{Host: "10.10.10.10", Address: "10.10.10.10", Port: "3306"} {
+	if got.DNSName != "abc.us-central1.sql.goog" {
+		t.Errorf("DNS name %q: the API's ends in a dot, and no certificate's does", got.DNSName)
+	}
+	for f, want := range map[Fact]string{Host: "abc.us-central1.sql.goog", Address: "10.10.10.10", Port: "3306"} {
 		if v, err := got.Fact(f); err != nil || v != want {
 			t.Errorf("fact %s: %q, %v", f, v, err)
 		}
