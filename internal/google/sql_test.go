@@ -1,3 +1,5 @@
+//go:build recordings
+
 package google
 
 import (
@@ -16,7 +18,6 @@ const (
 	instancesPath = "/v1/projects/p/instances"
 	sqlOpsPath    = "/v1/projects/p/operations"
 	noInstance    = `{"error":{"code":404,"message":"The Cloud SQL instance does not exist.","errors":[{"message":"The Cloud SQL instance does not exist.","domain":"global","reason":"instanceDoesNotExist"}]}}`
-	sqlBusy       = `{"error":{"code":409,"message":"Operation failed because another operation was already in progress. Try your request after the current operation is complete.","errors":[{"message":"Operation failed because another operation was already in progress.","domain":"global","reason":"operationInProgress"}]}}`
 	sqlPending    = `{"kind":"sql#operation","name":"operation-1","operationType":"CREATE","status":"PENDING","targetId":"mysql-x","targetProject":"p"}`
 )
 
@@ -225,5 +226,16 @@ func TestUsers(t *testing.T) {
 	s.calls = []call{inst, list(`{}`)}
 	if err := mk.DeleteUser(context.Background(), "mysql-x", shop, p.tell); err != nil {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+func TestErrorAsRecorded(t *testing.T) {
+	recorded := find(t, recording(t, "sql-instance-mysql84.http.log"), "PATCH", "/instances/mysql-x", 0)
+	_, c := newScript(t, call{want: "GET /v1/projects/p/instances/i/users", status: recorded.status, answer: recorded.answer})
+	_, err := c.LookAtSQL("p").Users(context.Background(), "i")
+	for _, want := range []string{"HTTP 400", "Invalid Tier (db-c4a-highmem-2) for (ENTERPRISE) Edition."} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v doesn't say %q", err, want)
+		}
 	}
 }
