@@ -196,6 +196,19 @@ const (
 	CA      Fact = "ca"
 )
 
+// Placeholder stands for a fact in a plan, before there is an instance: it is of the fact's form, and is nobody's (RFC 2606, RFC 5737).
+func (f Fact) Placeholder() string {
+	switch f {
+	case Host:
+		return "to-be-known.invalid"
+	case Address:
+		return "192.0.2.1"
+	case Port:
+		return "3306"
+	}
+	return "to-be-known"
+}
+
 // Fact gives one; an unknown one, or one that the instance doesn't have, is an error.
 func (i Instance) Fact(f Fact) (string, error) {
 	v := ""
