@@ -11,9 +11,11 @@ import (
 	"github.com/slipway-dev/slipway/steps/cloudsql"
 	"github.com/slipway-dev/slipway/steps/cluster"
 	"github.com/slipway-dev/slipway/steps/dns"
+	"github.com/slipway-dev/slipway/steps/gluster"
 	"github.com/slipway-dev/slipway/steps/hosts"
 	"github.com/slipway-dev/slipway/steps/mariadb"
 	"github.com/slipway-dev/slipway/steps/smoke"
+	"github.com/slipway-dev/slipway/steps/volumes"
 )
 
 // Wiring is with what a runbook looks and acts, and all in which a rehearsal and a cut-over differ. Its hands are
@@ -24,11 +26,16 @@ type Wiring[M migrate.Mode] struct {
 	Databases migrate.Eye[hosts.MariaDBLooker]
 	Gluster   migrate.Eye[hosts.GlusterLooker]
 	Rows      migrate.Eye[mariadb.Source]
+	Files     migrate.Eye[gluster.Source]
 
 	// The artifacts on this machine.
 	Artifacts migrate.Eye[mariadb.StoreLook]
 	Keep      migrate.Hand[M, mariadb.StoreHand]
 	Load      migrate.Eye[cloudsql.Artifacts]
+
+	FileArtifacts migrate.Eye[gluster.StoreLook]
+	KeepFiles     migrate.Hand[M, gluster.StoreHand]
+	Unpack        migrate.Eye[volumes.Artifacts]
 
 	// The project: a hand that makes, and deletes what it made.
 	Project      migrate.Eye[cluster.ProjectLook]

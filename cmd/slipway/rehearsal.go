@@ -18,8 +18,10 @@ import (
 	"github.com/slipway-dev/slipway/steps/cloudsql"
 	"github.com/slipway-dev/slipway/steps/cluster"
 	"github.com/slipway-dev/slipway/steps/dns"
+	"github.com/slipway-dev/slipway/steps/gluster"
 	"github.com/slipway-dev/slipway/steps/hosts"
 	"github.com/slipway-dev/slipway/steps/mariadb"
+	"github.com/slipway-dev/slipway/steps/volumes"
 )
 
 // rehearsal is the configuration's runbook, wired to rehearse: eyes on the real source, hands on what the run makes and on
@@ -75,12 +77,19 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 		Databases: migrate.Look("source's MariaDB", hosts.MariaDBLooker(scan.LookAtDatabases(src.scan, src.mariadb))),
 		Gluster:   migrate.Look("source's Gluster", hosts.GlusterLooker(scan.LookAtVolume(src.scan, c.Source.Gluster.Volume))),
 		Rows:      migrate.Look("source's MariaDB", mariadb.OnlySource(src.rows(c))),
+		Files:     migrate.Look("source's Gluster", gluster.OnlySource(gluster.Tree{Source: src.files})),
 
 		Artifacts: migrate.Look("snapshots", mariadb.OnlyStore(store)),
 		Keep: migrate.Maker[migrate.Rehearsal]("snapshots", func(context.Context, migrate.Stamp) (mariadb.StoreHand, error) {
 			return store, nil
 		}),
 		Load: migrate.Look("snapshots", cloudsql.OnlyArtifacts(store)),
+
+		FileArtifacts: migrate.Look("snapshots", gluster.OnlyStore(store)),
+		KeepFiles: migrate.Maker[migrate.Rehearsal]("snapshots", func(context.Context, migrate.Stamp) (gluster.StoreHand, error) {
+			return gluster.Store{Store: store.Store}, nil
+		}),
+		Unpack: migrate.Look("snapshots", volumes.OnlyArtifacts(store)),
 
 		Project:  migrate.Look("google project", cluster.OnlyProject(tgt.google.LookAtProject(project, location))),
 		Clusters: migrate.Look("google project", cluster.OnlyLook(tgt.google.LookAtClusters(project, location))),
