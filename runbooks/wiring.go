@@ -36,6 +36,7 @@ type Wiring[M migrate.Mode] struct {
 	FileArtifacts migrate.Eye[gluster.StoreLook]
 	KeepFiles     migrate.Hand[M, gluster.StoreHand]
 	Unpack        migrate.Eye[volumes.Artifacts]
+	Digests       func(context.Context, snapshot.Files) (smoke.Assets, error)
 
 	// The project: a hand that makes, and deletes what it made.
 	Project      migrate.Eye[cluster.ProjectLook]
@@ -50,9 +51,9 @@ type Wiring[M migrate.Mode] struct {
 	Flip       migrate.Hand[M, dns.Act]
 
 	// What the run itself made, opened from its recorded result.
-	Kube    func(context.Context, google.Cluster) (Kube, error)
-	Target  func(context.Context, google.Instance) (Target, error)
-	Visitor func(context.Context, Target, snapshot.Files) (smoke.Visitor, error)
+	Kube   func(context.Context, google.Cluster) (Kube, error)
+	Target func(context.Context, google.Instance) (Target, error)
+	Visit  smoke.Site // visits whatever address it is told, under the public name
 }
 
 // Kube is a cluster that the run made.
@@ -65,6 +66,32 @@ type Kube interface {
 type Target interface {
 	cloudsql.RowsLoad
 	Row(ctx context.Context, schema, query string, args []string) ([]string, error)
+}
+
+// visited is an eye on the new side: its pages, and the rows in the schema of its database that a check's query means when
+// it names none.
+func visited[M migrate.Mode](w Wiring[M], inst migrate.Ref[google.Instance], schema string) migrate.Eye[smoke.Target] {
+	return migrate.LookAt(inst, smoke.Target(smoke.NoTarget{}), func(ctx context.Context, i google.Instance) (smoke.Target, error) {
+		t, err := w.Target(ctx, i)
+		return smoke.OnlyTarget(w.Visit, rowsIn{t, schema}), err
+	})
+}
+
+// digests is an eye on what the files in a snapshot are.
+func digests[M migrate.Mode](w Wiring[M], files migrate.Ref[snapshot.Files]) migrate.Eye[smoke.Assets] {
+	return migrate.LookAt(files, smoke.Assets(smoke.NoAssets{}), func(ctx context.Context, f snapshot.Files) (smoke.Assets, error) {
+		a, err := w.Digests(ctx, f)
+		return smoke.OnlyAssets(a), err
+	})
+}
+
+type rowsIn struct {
+	target Target
+	schema string
+}
+
+func (r rowsIn) Row(ctx context.Context, query string, args []string) ([]string, error) {
+	return r.target.Row(ctx, r.schema, query, args)
 }
 
 // seen is an eye on what is in the cluster that a step makes; absent is what a plan sees before.

@@ -10,6 +10,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/snapshot"
+	"github.com/slipway-dev/slipway/internal/web"
+	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
@@ -21,6 +23,7 @@ import (
 	"github.com/slipway-dev/slipway/steps/gluster"
 	"github.com/slipway-dev/slipway/steps/hosts"
 	"github.com/slipway-dev/slipway/steps/mariadb"
+	"github.com/slipway-dev/slipway/steps/smoke"
 	"github.com/slipway-dev/slipway/steps/volumes"
 )
 
@@ -89,7 +92,8 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 		KeepFiles: migrate.Maker[migrate.Rehearsal]("snapshots", func(context.Context, migrate.Stamp) (gluster.StoreHand, error) {
 			return gluster.Store{Store: store.Store}, nil
 		}),
-		Unpack: migrate.Look("snapshots", volumes.OnlyArtifacts(store)),
+		Unpack:  migrate.Look("snapshots", volumes.OnlyArtifacts(store)),
+		Digests: func(_ context.Context, f snapshot.Files) (smoke.Assets, error) { return digests(store.Store, f) },
 
 		Project:  migrate.Look("google project", cluster.OnlyProject(tgt.google.LookAtProject(project, location))),
 		Clusters: migrate.Look("google project", cluster.OnlyLook(tgt.google.LookAtClusters(project, location))),
@@ -109,7 +113,21 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 
 		Kube:   func(_ context.Context, cl google.Cluster) (runbooks.Kube, error) { return tgt.cluster(cl) },
 		Target: func(_ context.Context, i google.Instance) (runbooks.Target, error) { return tgt.database(i) },
+		Visit:  web.Client{Roots: tgt.roots, UserAgent: userAgent()},
 	}
+}
+
+// digests are the SHA-256 sums of the files in a snapshot.
+func digests(store *snapshot.Store, f snapshot.Files) (*treecopy.Digests, error) {
+	art, err := store.Open(f.ID, snapshot.Assets)
+	if err != nil {
+		return nil, err
+	}
+	x, err := treecopy.Open(art)
+	if err != nil {
+		return nil, err
+	}
+	return x.Digests(), nil
 }
 
 // keepIn writes facts beside the journal, for people: dir/NAME.json, 0600.
