@@ -25,7 +25,7 @@ help:
 	@echo 'make clean      take the lab down and remove bin; the caches in /var/cache/slipway-lab stay'
 
 build:
-	go build -ldflags '-s -w -X main.version=$(version)' -o bin/ ./cmd/...
+	go build -buildvcs=false -ldflags '-s -w -X main.version=$(version)' -o bin/ ./cmd/...
 
 check:
 	@unformatted=$$(gofmt -l cmd internal inventory migrate runbooks steps); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
