@@ -34,7 +34,7 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 	rb.Phase(standUp)
 	cl := migrate.Add(rb, cluster.Cluster{Project: site.Project, Location: site.Location, Shape: site.Cluster}, w.Clusters, w.MakeClusters)
 	inst := migrate.Add(rb, cloudsql.Instance{Project: site.Project, Shape: site.Instance}, w.SQL, w.MakeSQL)
-	schemas := migrate.Add(rb, cloudsql.Database{Instance: inst, Name: site.Schemas[0], Charset: site.Charset, Collation: site.Collate}, w.SQL, w.MakeSQL)
+	schemas := migrate.Add(rb, cloudsql.Database{Instance: inst, Names: site.Schemas, Charset: site.Charset, Collation: site.Collate}, w.SQL, w.MakeSQL)
 	accounts := migrate.Add(rb, cloudsql.Users{Instance: inst, Accounts: site.Accounts}, w.SQL, w.MakeSQL)
 	objects := seen(w, cl, cluster.ObjectLook(cluster.NoObjects{}), func(v kube.Viewer) cluster.ObjectLook { return cluster.OnlyObjects(v) })
 	makeObjects := made(w, cl, func(m kube.Maker) cluster.ObjectMake { return m })
@@ -63,8 +63,9 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 	verified := migrate.Add(rb, cloudsql.Verify{Snapshot: rows, Load: loaded}, rowsToTarget, migrate.NoHands[M](rowsToTarget))
 
 	rb.Phase("open")
-	opened := migrate.Add(rb, release.Open{Shape: site.Release, Installed: rel, After: []migrate.Dep{verified.Dep()}}, releases, makeReleases)
-	visitor := migrate.LookAt(inst, smoke.Visitor(nil), func(ctx context.Context, i google.Instance) (smoke.Visitor, error) { panic("x") })
+	copied := []migrate.Dep{loaded.Dep(), verified.Dep()}
+	opened := migrate.Add(rb, release.Open{Shape: site.Release, Installed: rel, After: copied, Changes: copied}, releases, makeReleases)
+	visitor := migrate.BothEyes(visited(w, inst, site.Schemas[0]), migrate.Look("snapshots", smoke.Assets(smoke.NoAssets{})), smoke.NewVisitor)
 	tested := migrate.Add(rb, smoke.Smoke{Release: rel, Host: site.Name, Checks: site.Checks, Patience: site.Patience, After: []migrate.Dep{opened.Dep()}}, visitor, migrate.NoHands[M](visitor))
 
 	rb.Phase("flip")

@@ -5,7 +5,6 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/stamp"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/steps/cloudsql"
@@ -43,9 +42,9 @@ type Wiring[M migrate.Mode] struct {
 	Flip       migrate.Hand[M, dns.Act]
 
 	// What the run itself made, opened from its recorded result.
-	Kube    func(context.Context, google.Cluster) (Kube, error)
-	Target  func(context.Context, google.Instance) (Target, error)
-	Visitor func(context.Context, Target, snapshot.Files) (smoke.Visitor, error)
+	Kube   func(context.Context, google.Cluster) (Kube, error)
+	Target func(context.Context, google.Instance) (Target, error)
+	Visit  smoke.Site // visits whatever address it is told, under the public name
 }
 
 // Kube is a cluster that the run made.
@@ -58,6 +57,24 @@ type Kube interface {
 type Target interface {
 	cloudsql.RowsLoad
 	Row(ctx context.Context, schema, query string, args []string) ([]string, error)
+}
+
+// visited is an eye on the new side: its pages, and the rows in the schema of its database that a check's query means when
+// it names none.
+func visited[M migrate.Mode](w Wiring[M], inst migrate.Ref[google.Instance], schema string) migrate.Eye[smoke.Target] {
+	return migrate.LookAt(inst, smoke.Target(smoke.NoTarget{}), func(ctx context.Context, i google.Instance) (smoke.Target, error) {
+		t, err := w.Target(ctx, i)
+		return smoke.OnlyTarget(w.Visit, rowsIn{t, schema}), err
+	})
+}
+
+type rowsIn struct {
+	target Target
+	schema string
+}
+
+func (r rowsIn) Row(ctx context.Context, query string, args []string) ([]string, error) {
+	return r.target.Row(ctx, r.schema, query, args)
 }
 
 // seen is an eye on what is in the cluster that a step makes; absent is what a plan sees before.

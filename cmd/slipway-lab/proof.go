@@ -38,18 +38,23 @@ commands through sudo. end exits with 1 if anything changed that the hosts' own 
 			if err != nil {
 				return err
 			}
-			if err := printProof(p, output); err != nil {
-				return err
-			}
-			if len(p.Findings) > 0 {
-				return fmt.Errorf("%d changes on the source that nothing accounts for", len(p.Findings))
-			}
-			return nil
+			return showProof(p, output)
 		},
 	}
 	end.Flags().StringVar(&output, "output", "text", "text or json")
 	c.AddCommand(begin, end)
 	return c
+}
+
+// showProof prints a proof; one with findings is an error.
+func showProof(p verb.Proof, output string) error {
+	if err := printProof(p, output); err != nil {
+		return err
+	}
+	if len(p.Findings) > 0 {
+		return fmt.Errorf("%d changes on the source that nothing accounts for", len(p.Findings))
+	}
+	return nil
 }
 
 func printProof(p verb.Proof, output string) error {

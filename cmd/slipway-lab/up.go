@@ -36,15 +36,7 @@ fleet and fills it, and keeps the result in the cache as a checkpoint; from then
 			if err != nil {
 				return err
 			}
-			since := time.Now()
-			if err := ensureDaemon(cmd.Context(), p); err != nil {
-				return err
-			}
-			if _, err := ask(cmd.Context(), verb.Up, req); err != nil {
-				return err
-			}
-			fmt.Printf("lab %s is up (%.1f s)\n", p.Name, time.Since(since).Seconds())
-			return nil
+			return bringUp(cmd.Context(), p, req)
 		},
 	}
 	c.Flags().IntVar(&req.Rows, "rows", 0, "rows in the shop's tables, at least 5000 (default 200000)")
@@ -53,6 +45,19 @@ fleet and fills it, and keeps the result in the cache as a checkpoint; from then
 	c.Flags().BoolVar(&req.Checkpoint, "checkpoint", false, "start from what slipway-lab checkpoint kept")
 	c.Flags().StringSliceVar(&req.Without, "without", nil, "leave out a part: clusters (saves the compile of Kubernetes), cloud, \"name servers\"")
 	return c
+}
+
+// bringUp starts the lab's daemon, unless it answers, and lets it bring the lab up.
+func bringUp(ctx context.Context, p place.Place, req verb.UpRequest) error {
+	since := time.Now()
+	if err := ensureDaemon(ctx, p); err != nil {
+		return err
+	}
+	if _, err := ask(ctx, verb.Up, req); err != nil {
+		return err
+	}
+	fmt.Printf("lab %s is up (%.1f s)\n", p.Name, time.Since(since).Seconds())
+	return nil
 }
 
 // ensureDaemon starts the daemon in a session of its own, unless one answers.
@@ -135,25 +140,30 @@ func downCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report := progress.Printer(os.Stderr, 3*time.Second)
-			if _, err := control.Call(cmd.Context(), p.Socket(), verb.Down, verb.Nothing{}, report); err != nil && !errors.Is(err, control.ErrNoDaemon) {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Minute)
-			defer cancel()
-			// The daemon holds the lab until nothing of it is left; if it was killed, cleaning is left to this.
-			err = progress.Wait(ctx, report, "the lab goes down", 1, 50*time.Millisecond, func(ctx context.Context) (int64, string, error) {
-				err := daemon.Clean(ctx, p)
-				if errors.Is(err, daemon.ErrHeld) {
-					return 0, "hosts end", nil
-				}
-				return 1, "", err
-			})
-			if err != nil {
-				return err
-			}
-			fmt.Printf("lab %s is down\n", p.Name)
-			return nil
+			return takeDown(cmd.Context(), p)
 		},
 	}
+}
+
+// takeDown ends the lab's daemon with all that it holds, and cleans what is left.
+func takeDown(ctx context.Context, p place.Place) error {
+	report := progress.Printer(os.Stderr, 3*time.Second)
+	if _, err := control.Call(ctx, p.Socket(), verb.Down, verb.Nothing{}, report); err != nil && !errors.Is(err, control.ErrNoDaemon) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	// The daemon holds the lab until nothing of it is left; if it was killed, cleaning is left to this.
+	err := progress.Wait(ctx, report, "the lab goes down", 1, 50*time.Millisecond, func(ctx context.Context) (int64, string, error) {
+		err := daemon.Clean(ctx, p)
+		if errors.Is(err, daemon.ErrHeld) {
+			return 0, "hosts end", nil
+		}
+		return 1, "", err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("lab %s is down\n", p.Name)
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -146,7 +147,21 @@ func (p *program) report(dir *journal.Dir, err error) error {
 		fmt.Fprintln(w)
 		return writeStatus(w, r, s)
 	}))
-	return hint(err, "%s", s.Next)
+	return hint(short(err, s), "%s", s.Next)
+}
+
+// short leaves an error whose steps have said above what went wrong no more to say than which steps those were.
+func short(err error, s statusReport) error {
+	var failed []string
+	for _, st := range s.Steps {
+		if st.Error != "" {
+			failed = append(failed, string(st.ID))
+		}
+	}
+	if err == nil || len(failed) == 0 || code(err) == exitLocked {
+		return err
+	}
+	return &told{err, fmt.Sprintf("run %s is %s; see above what failed: %s", s.ID, s.State, strings.Join(failed, ", "))}
 }
 
 // fileLog writes a run's events as JSON into a file of the run's directory. It is for people; nothing is read back from it.

@@ -54,6 +54,15 @@ type hinted struct {
 func (e *hinted) Error() string { return e.err.Error() }
 func (e *hinted) Unwrap() error { return e.err }
 
+// told is an error of a run whose steps' own errors stand above it already.
+type told struct {
+	err   error
+	short string
+}
+
+func (e *told) Error() string { return e.err.Error() }
+func (e *told) Unwrap() error { return e.err }
+
 // hint says what to type next beside err.
 func hint(err error, format string, a ...any) error {
 	if err == nil {
@@ -113,6 +122,9 @@ func (p *program) fail(err error) int {
 			fmt.Fprintf(p.err, "%s\n", b)
 			return f.Exit
 		}
+	}
+	if t := (*told)(nil); errors.As(err, &t) {
+		f.Error = t.short
 	}
 	fmt.Fprintf(p.err, "error: %s\n", strings.TrimRight(f.Error, "\n"))
 	if f.Hint != "" {

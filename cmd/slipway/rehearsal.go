@@ -10,6 +10,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/snapshot"
+	"github.com/slipway-dev/slipway/internal/web"
 	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
@@ -100,6 +101,7 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 
 		Kube:   func(_ context.Context, cl google.Cluster) (runbooks.Kube, error) { return tgt.cluster(cl) },
 		Target: func(_ context.Context, i google.Instance) (runbooks.Target, error) { return tgt.database(i) },
+		Visit:  web.Client{Roots: tgt.roots, UserAgent: userAgent()},
 	}
 }
 

@@ -111,7 +111,7 @@ func instanceSpec(c *config.Config) google.InstanceSpec {
 func secretObject(o config.Secret) cluster.SecretObject {
 	out := cluster.SecretObject{Name: o.Name, Type: o.Type}
 	for _, d := range o.Data {
-		out.Items = append(out.Items, cluster.SecretItem{Key: d.Key, From: d.From, Fact: google.Fact(d.Instance)})
+		out.Items = append(out.Items, cluster.SecretItem{Key: d.Key, From: d.From, Fact: google.Fact(d.Instance), Value: d.Value})
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package google
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/api/sqladmin/v1"
 )
@@ -38,7 +39,7 @@ type Instance struct {
 	Connection string // "project:region:name"
 	Private    string // address in the VPC; "" for none
 	Public     string // address on the internet; "" for none
-	DNSName    string // the name in the server's certificate; "" where it has none
+	DNSName    string // the name in the server's certificate, without the dot that the API ends it with; "" where it has none
 	CA         string // PEM that the server's certificate is signed by
 }
 
@@ -83,7 +84,7 @@ func (l SQLLooker) Instance(ctx context.Context, name string) (InstanceState, bo
 		return InstanceState{}, false, l.c.explain(err, sqlAPI(), "look at instance "+name, l.where())
 	}
 	s := InstanceState{Status: got.State, Instance: Instance{Project: l.project, Region: got.Region, Name: got.Name,
-		Version: got.DatabaseInstalledVersion, Connection: got.ConnectionName, DNSName: got.DnsName}}
+		Version: got.DatabaseInstalledVersion, Connection: got.ConnectionName, DNSName: strings.TrimSuffix(got.DnsName, ".")}}
 	if s.Version == "" {
 		s.Version = got.DatabaseVersion
 	}
@@ -194,6 +195,19 @@ const (
 	Port    Fact = "port"
 	CA      Fact = "ca"
 )
+
+// Placeholder stands for a fact in a plan, before there is an instance: it is of the fact's form, and is nobody's (RFC 2606, RFC 5737).
+func (f Fact) Placeholder() string {
+	switch f {
+	case Host:
+		return "to-be-known.invalid"
+	case Address:
+		return "192.0.2.1"
+	case Port:
+		return "3306"
+	}
+	return "to-be-known"
+}
 
 // Fact gives one; an unknown one, or one that the instance doesn't have, is an error.
 func (i Instance) Fact(f Fact) (string, error) {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -23,7 +22,7 @@ func (i Instance) TLS() (*tls.Config, error) {
 	}
 	conf := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	if i.DNSName != "" {
-		conf.ServerName = strings.TrimSuffix(i.DNSName, ".")
+		conf.ServerName = i.DNSName
 		return conf, nil
 	}
 	want := i.Project + ":" + i.Name

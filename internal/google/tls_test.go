@@ -87,7 +87,7 @@ func TestInstanceTLS(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	later, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	byCN := Instance{Project: "p", Name: "i", CA: ca.pem()}
-	byName := Instance{Project: "p", Name: "i", CA: ca.pem(), DNSName: "abc.europe-west1.sql.goog."}
+	byName := Instance{Project: "p", Name: "i", CA: ca.pem(), DNSName: "abc.europe-west1.sql.goog"}
 	for name, c := range map[string]struct {
 		inst   Instance
 		server tls.Certificate

@@ -111,7 +111,7 @@ func (t *Terminal) show(e migrate.Event) {
 		t.line("")
 		t.line("%s%s", e.Phase, map[bool]string{true: " (goes on)"}[e.Resumed])
 	case migrate.PhaseEnded:
-		t.line("%s took %s%s", e.Phase, Took(e.Took), parens(Moved(e.Moved)))
+		t.line("%s took %s", e.Phase, Took(e.Took))
 	case migrate.StepLooking:
 		t.begin(e.Step, map[bool]string{true: "look again", false: "look"}[e.Again])
 	case migrate.StepStarted:

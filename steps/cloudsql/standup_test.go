@@ -250,7 +250,7 @@ func plan(t *testing.T, add func(*migrate.Runbook[migrate.Rehearsal])) string {
 var theInstance = google.Instance{Project: "p", Region: "r", Name: "i", Private: "10.1.2.3", CA: "PEM"}
 
 func TestDatabase(t *testing.T) {
-	st := cloudsql.Database{Name: "shop", Charset: "utf8mb4", Collation: "utf8mb4_0900_ai_ci"}
+	st := cloudsql.Database{Names: []string{"shop", "crm"}, Charset: "utf8mb4", Collation: "utf8mb4_0900_ai_ci"}
 	steptest.Run(t, steptest.Case{NotTwice: "each run has an instance of its own", New: func(t *testing.T, p *steptest.Process) steptest.World {
 		a := newAdmin(p, "i")
 		return steptest.World{
@@ -262,6 +262,7 @@ func TestDatabase(t *testing.T) {
 			State: a.String,
 			Spoil: []steptest.Spoil{
 				{Name: "dropped", Do: func() { delete(a.servers["i"].dbs, "shop") }},
+				{Name: "the second dropped", Do: func() { delete(a.servers["i"].dbs, "crm") }},
 				{Name: "another collation", Do: func() { a.servers["i"].dbs["shop"] = google.Database{Name: "shop", Charset: "utf8mb4", Collation: "x"} }},
 			},
 		}

@@ -85,6 +85,7 @@ func (st Verify) Run(ctx context.Context, s *migrate.Scope[LoadLook], want Verif
 	if err != nil {
 		return want, err
 	}
+	s.Moved(migrate.Tally{Rows: got.Rows, Bytes: got.Bytes})
 	want.Server, want.Written, want.Tables, want.Chunks, want.Rows, want.Bytes = got.Server, got.GTID, got.Tables, got.Chunks, got.Rows, got.Bytes
 	return want, nil
 }

@@ -30,11 +30,12 @@ type SecretObject struct {
 	Items []SecretItem
 }
 
-// SecretItem is one key: from a reference, or from a fact of the instance.
+// SecretItem is one key: from a reference, from a fact of the instance, or a text that is no secret (a user's name).
 type SecretItem struct {
-	Key  string
-	From secret.Ref
-	Fact google.Fact
+	Key   string
+	From  secret.Ref
+	Fact  google.Fact
+	Value string
 }
 
 // SecretsOut is what was made, by name.
@@ -76,9 +77,20 @@ func resolve[C any](s *migrate.Scope[C], st Secrets) ([]kube.Secret, error) {
 }
 
 func (i SecretItem) value(inst google.Instance) (secret.String, error) {
-	if i.Fact != "" {
+	var given int
+	for _, is := range []bool{!i.From.IsZero(), i.Fact != "", i.Value != ""} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return secret.String{}, fmt.Errorf("it has %d of a reference, a fact of the instance and a value, and needs one", given)
+	case i.Fact != "":
 		v, err := inst.Fact(i.Fact)
 		return secret.New(v), err
+	case i.Value != "":
+		return secret.New(i.Value), nil
 	}
 	return i.From.Resolve()
 }
@@ -125,11 +137,14 @@ func (st Secrets) Plan(ctx context.Context, s *migrate.Scope[ObjectLook], rec mi
 func (o SecretObject) effect(verb string) migrate.Effect {
 	var keys []string
 	for _, i := range o.Items {
-		from := i.From.String()
-		if i.Fact != "" {
-			from = "the instance's " + string(i.Fact)
+		from := " from " + i.From.String()
+		switch {
+		case i.Fact != "":
+			from = " from the instance's " + string(i.Fact)
+		case i.Value != "":
+			from = " is " + i.Value
 		}
-		keys = append(keys, i.Key+" from "+from)
+		keys = append(keys, i.Key+from)
 	}
 	return migrate.Effect{Verb: verb, Object: "secret " + o.Name, Detail: strings.Join(keys, ", ")}
 }

@@ -14,6 +14,7 @@ type Open struct {
 	Shape
 	Installed migrate.Ref[kube.Release]
 	After     []migrate.Dep // what must have been verified before anything writes
+	Changes   []migrate.Dep // whose results the writers rightly change: rows and files that were filled in and compared
 }
 
 // OpenOut is the open release, and the revision that it goes back to.
@@ -22,10 +23,10 @@ type OpenOut struct {
 	Before  int
 }
 
-// Spec: standup.release's result, writers off, no longer holds once this one has begun.
+// Spec: standup.release's result, writers off, no longer holds once this one has begun, nor does what was copied stay as it was.
 func (st Open) Spec() migrate.Spec {
 	return migrate.Spec{ID: "open.release", Version: 1, Title: "open the release, writers on", Timeout: 30 * time.Minute,
-		Needs: append([]migrate.Dep{st.Installed.Dep(), st.Instance.Dep()}, st.After...), Ends: []migrate.Dep{st.Installed.Dep()}}
+		Needs: append([]migrate.Dep{st.Installed.Dep(), st.Instance.Dep()}, st.After...), Ends: append([]migrate.Dep{st.Installed.Dep()}, st.Changes...)}
 }
 
 // Plan looks at the release's revisions. Its before-image is the revision that was installed.

@@ -81,7 +81,7 @@ func spec[C any](s *migrate.Scope[C], sh Shape, writers bool) (sp kube.ReleaseSp
 		return sp, false, err
 	}
 	for _, f := range sh.Facts {
-		v := "to-be-known"
+		v := f.Fact.Placeholder()
 		if real {
 			if v, err = inst.Fact(f.Fact); err != nil {
 				return sp, real, err

@@ -20,21 +20,6 @@ import (
 	"github.com/slipway-dev/slipway/migrate"
 )
 
-// Visitor is what the checks are made with.
-type Visitor interface {
-	// Fetch makes one HTTPS request to an address; server name, certificate and Host header are the URL's. Redirects aren't followed.
-	Fetch(ctx context.Context, address string, r web.Request) (web.Response, error)
-	// Row is the first row of a query's answer on the target's database, its columns as text.
-	Row(ctx context.Context, query string, args []string) ([]string, error)
-	// Digest is the SHA-256, in hex, that the snapshot's manifest has for a file.
-	Digest(ctx context.Context, asset string) (string, error)
-}
-
-type onlyVisitor struct{ Visitor }
-
-// OnlyVisitor closes a visitor that can do more.
-func OnlyVisitor(v Visitor) Visitor { return onlyVisitor{v} }
-
 // Smoke makes the checks in their order, with one cookie jar, at the release's address under the public name.
 type Smoke struct {
 	Release  migrate.Ref[kube.Release]
