@@ -1,3 +1,5 @@
+//go:build recordings
+
 package google
 
 import (

@@ -1,20 +1,14 @@
+//go:build recordings
+
 package google
 
 import (
 	"context"
 	"errors"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
-
-	"google.golang.org/api/googleapi"
 )
-
-func fmtError(t *testing.T, status int, body string) error {
-	t.Helper()
-	return googleapi.CheckResponseWithBody(&http.Response{StatusCode: status}, []byte(body))
-}
 
 func TestZoneAsRecorded(t *testing.T) {
 	all := recording(t, "dns-record-set-crud.http.log")

@@ -21,6 +21,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/stamp"
 )
 
+const sqlBusy = `{"error":{"code":409,"message":"Operation failed because another operation was already in progress. Try your request after the current operation is complete.","errors":[{"message":"Operation failed because another operation was already in progress.","domain":"global","reason":"operationInProgress"}]}}`
+
 // call is one request that a test expects, and the answer to it.
 type call struct {
 	want   string // "GET /v1/projects/p/…", without host and query

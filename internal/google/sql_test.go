@@ -1,3 +1,5 @@
+//go:build recordings
+
 package google
 
 import (
@@ -16,7 +18,6 @@ const (
 	instancesPath = "/v1/projects/p/instances"
 	sqlOpsPath    = "/v1/projects/p/operations"
 	noInstance    = `{"error":{"code":404,"message":"The Cloud SQL instance does not exist.","errors":[{"message":"The Cloud SQL instance does not exist.","domain":"global","reason":"instanceDoesNotExist"}]}}`
-	sqlBusy       = `{"error":{"code":409,"message":"Operation failed because another operation was already in progress. Try your request after the current operation is complete.","errors":[{"message":"Operation failed because another operation was already in progress.","domain":"global","reason":"operationInProgress"}]}}`
 	sqlPending    = `{"kind":"sql#operation","name":"operation-1","operationType":"CREATE","status":"PENDING","targetId":"mysql-x","targetProject":"p"}`
 )
 
@@ -43,7 +44,7 @@ func TestCreateInstanceAsRecorded(t *testing.T) {
 	insert.body = `"sslMode":"ENCRYPTED_ONLY"`
 	_, c := newScript(t,
 		noSQL(), insert, find(t, all, "GET", "/operations/operation-1", 0).call(),
-		recordedInstance(t, all, "RUNNABLE"), noSQLOps(), recordedInstance(t, all, "RUNNABLE"))
+		recordedInstance(t, all, "RUNNABLE"), noSQLOps(), recordedInstance(t, all, "RUNNABLE").with(t, "abc.us-central1.sql.goog.", "dnsName"))
 	var p told
 	got, err := c.MakeSQL("p", mark).CreateInstance(context.Background(), sqlSpec(), p.tell)
 	if err != nil {
@@ -55,7 +56,10 @@ func TestCreateInstanceAsRecorded(t *testing.T) {
 	if !p.has("waiting for operation CREATE on mysql-x: PENDING, 0 s") {
 		t.Errorf("progress %q", p.lines)
 	}
-	for f, want := range map[Fact]string{Host: "10.10.10.10", Address: "10.10.10.10", Port: "3306"} {
+	if got.DNSName != "abc.us-central1.sql.goog" {
+		t.Errorf("DNS name %q: the API's ends in a dot, and no certificate's does", got.DNSName)
+	}
+	for f, want := range map[Fact]string{Host: "abc.us-central1.sql.goog", Address: "10.10.10.10", Port: "3306"} {
 		if v, err := got.Fact(f); err != nil || v != want {
 			t.Errorf("fact %s: %q, %v", f, v, err)
 		}
@@ -222,5 +226,16 @@ func TestUsers(t *testing.T) {
 	s.calls = []call{inst, list(`{}`)}
 	if err := mk.DeleteUser(context.Background(), "mysql-x", shop, p.tell); err != nil {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+func TestErrorAsRecorded(t *testing.T) {
+	recorded := find(t, recording(t, "sql-instance-mysql84.http.log"), "PATCH", "/instances/mysql-x", 0)
+	_, c := newScript(t, call{want: "GET /v1/projects/p/instances/i/users", status: recorded.status, answer: recorded.answer})
+	_, err := c.LookAtSQL("p").Users(context.Background(), "i")
+	for _, want := range []string{"HTTP 400", "Invalid Tier (db-c4a-highmem-2) for (ENTERPRISE) Edition."} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v doesn't say %q", err, want)
+		}
 	}
 }

@@ -43,7 +43,7 @@ var ownFields = sync.OnceFunc(func() { helmkube.ManagedFieldsManager = fieldMana
 func (c *Cluster) helm(ctx context.Context, namespace string) (*action.Configuration, error) {
 	ownFields()
 	conf := rest.CopyConfig(c.config)
-	conf.Wrap(func(next http.RoundTripper) http.RoundTripper { return bound{ctx, next} })
+	conf.Wrap(func(next http.RoundTripper) http.RoundTripper { return bound(ctx, next) })
 	cfg := action.NewConfiguration(quiet)
 	if err := cfg.Init(&getter{conf: conf, namespace: namespace}, namespace, "secret"); err != nil {
 		return nil, fmt.Errorf("helm: %w", err)
@@ -51,27 +51,28 @@ func (c *Cluster) helm(ctx context.Context, namespace string) (*action.Configura
 	return cfg, nil
 }
 
-// bound ends requests with a context that isn't the request's own.
-type bound struct {
-	ctx  context.Context // Helm makes the requests with a background context
-	next http.RoundTripper
+// bound ends requests with a context that isn't the request's own: Helm makes them with a background context.
+func bound(ctx context.Context, next http.RoundTripper) roundTrip {
+	return func(r *http.Request) (*http.Response, error) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		both, cancel := context.WithCancelCause(r.Context())
+		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+		done := func() { stop(); cancel(nil) }
+		res, err := next.RoundTrip(r.WithContext(both))
+		if err != nil {
+			done()
+			return nil, err
+		}
+		res.Body = &closing{res.Body, done}
+		return res, nil
+	}
 }
 
-func (b bound) RoundTrip(r *http.Request) (*http.Response, error) {
-	if b.ctx.Err() != nil {
-		return nil, context.Cause(b.ctx)
-	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	stop := context.AfterFunc(b.ctx, func() { cancel(context.Cause(b.ctx)) })
-	done := func() { stop(); cancel(nil) }
-	res, err := b.next.RoundTrip(r.WithContext(ctx))
-	if err != nil {
-		done()
-		return nil, err
-	}
-	res.Body = &closing{res.Body, done}
-	return res, nil
-}
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 type closing struct {
 	io.ReadCloser

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/lab/cloud/background"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/rest"
 	api "google.golang.org/api/container/v1"
 )
@@ -27,10 +28,8 @@ type Options struct {
 
 // API is the Kubernetes Engine API of one project.
 type API struct {
-	o      Options
-	ctx    context.Context // ends all operations on Close
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	o    Options
+	work background.Work // operations
 
 	mu       sync.Mutex
 	clusters map[string]*cluster // by location/name
@@ -50,14 +49,12 @@ func New(o Options) *API {
 		o.Now = time.Now
 	}
 	a := &API{o: o, clusters: make(map[string]*cluster)}
-	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
 
 // Close stops what is under way, waits for it, and stops all clusters.
 func (a *API) Close(ctx context.Context) error {
-	a.cancel()
-	a.work.Wait()
+	a.work.Close()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var first error

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/cloud/container"
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 	api "google.golang.org/api/container/v1"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
@@ -23,7 +23,7 @@ const parent = "projects/shop-lab/locations/europe-west1-b"
 func client(t *testing.T, a *container.API, token string) *api.ProjectsLocationsService {
 	t.Helper()
 	s, err := api.NewService(context.Background(), option.WithEndpoint("https://container.google.lab/"),
-		option.WithHTTPClient(&http.Client{Transport: recordings.Transport{Handler: a.Handler(), Token: token}}))
+		option.WithHTTPClient(&http.Client{Transport: recordingtest.Transport{Handler: a.Handler(), Token: token}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,8 @@ func (a *API) begin(k *cluster, kind string, work func(context.Context, func(Sta
 	a.ops = append(a.ops, op)
 	k.running = op
 	first := op.message
-	a.work.Go(func() {
-		err := work(a.ctx, func(s Stage) { a.progress(op, s) })
+	a.work.Go(func(ctx context.Context) {
+		err := work(ctx, func(s Stage) { a.progress(op, s) })
 		if err != nil {
 			a.o.Log.Warn("operation failed", "operation", kind, "cluster", target, "error", err.Error())
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/lab/cloud/background"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/rest"
 	api "google.golang.org/api/dns/v1"
 )
@@ -46,10 +47,8 @@ type Options struct {
 
 // API is the Cloud DNS API of one project.
 type API struct {
-	o      Options
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	o    Options
+	work background.Work // operations
 
 	mu    sync.Mutex
 	zones map[string]*zone // by resource name
@@ -78,15 +77,13 @@ func New(o Options) *API {
 		o.Lag = 200 * time.Millisecond
 	}
 	a := &API{o: o, zones: make(map[string]*zone), next: 1000000000000000000}
-	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
 
 // Close stops telling the name servers and waits until none is being told. The
 // zones stay on the servers, which end with the lab.
 func (a *API) Close() {
-	a.cancel()
-	a.work.Wait()
+	a.work.Close()
 }
 
 // Handler is the API over HTTP.
@@ -150,10 +147,10 @@ func (a *API) checkProject(c rest.Call) *rest.Error {
 // while. What has overtaken it by then counts. a.mu must be held.
 func (a *API) follow(z *zone, after time.Duration) {
 	name, sets, upTo := z.message.DnsName, recordSets(z.sets), len(z.changes)
-	a.work.Go(func() {
+	a.work.Go(func(ctx context.Context) {
 		select {
 		case <-time.After(after):
-		case <-a.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
 		z.serving.Lock()
@@ -164,7 +161,7 @@ func (a *API) follow(z *zone, after time.Duration) {
 		if gone || z.told >= upTo {
 			return
 		}
-		if err := a.o.Backend.Serve(a.ctx, name, sets); err != nil {
+		if err := a.o.Backend.Serve(ctx, name, sets); err != nil {
 			a.o.Log.Error("the name servers do not follow", "zone", name, "error", err.Error())
 			return
 		}

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -99,10 +100,10 @@ func (a *API) change(z *zone, change *api.Change, what string, numbered bool) *r
 
 // settle makes a change done after Options.Pending.
 func (a *API) settle(z *zone, i int) {
-	a.work.Go(func() {
+	a.work.Go(func(ctx context.Context) {
 		select {
 		case <-time.After(a.o.Pending):
-		case <-a.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
 		a.mu.Lock()

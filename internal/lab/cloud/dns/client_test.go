@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 	api "google.golang.org/api/dns/v1"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
@@ -36,7 +36,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *servers, c *api.Service)) {
 		a := newAPI(s)
 		defer a.Close()
 		c, err := api.NewService(context.Background(), option.WithEndpoint("https://dns.google.lab/"),
-			option.WithHTTPClient(&http.Client{Transport: recordings.Transport{Handler: a.Handler(), Token: everything}}))
+			option.WithHTTPClient(&http.Client{Transport: recordingtest.Transport{Handler: a.Handler(), Token: everything}}))
 		if err != nil {
 			t.Fatal(err)
 		}

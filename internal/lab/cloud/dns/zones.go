@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"context"
 	"maps"
 	"regexp"
 	"slices"
@@ -191,10 +192,10 @@ func (a *API) deleteZone(c rest.Call) (rest.Answer, error) {
 	delete(a.zones, z.message.Name)
 	z.gone = true
 	name := z.message.DnsName
-	a.work.Go(func() {
+	a.work.Go(func(ctx context.Context) {
 		z.serving.Lock()
 		defer z.serving.Unlock()
-		if err := a.o.Backend.Drop(a.ctx, name); err != nil {
+		if err := a.o.Backend.Drop(ctx, name); err != nil {
 			a.o.Log.Error("the name servers do not drop a zone", "zone", name, "error", err.Error())
 		}
 	})

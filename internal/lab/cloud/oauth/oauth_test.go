@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/cloud/oauth"
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 )
@@ -56,7 +56,7 @@ func get(t *testing.T, s *oauth.Server, key []byte) (*oauth2.Token, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: recordings.Transport{Handler: s.Handler()}})
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: recordingtest.Transport{Handler: s.Handler()}})
 	return config.TokenSource(ctx).Token()
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/lab/cloud/background"
 )
 
 // Backend is the name servers that serve the zones.
@@ -54,10 +56,8 @@ type Options struct {
 
 // API is OVH's zone API for one account.
 type API struct {
-	o      Options
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	o    Options
+	work background.Work // operations
 
 	mu    sync.Mutex
 	keys  map[string]*Credentials // by consumer key
@@ -95,14 +95,12 @@ func New(ctx context.Context, o Options) (*API, error) {
 		}
 		a.zones[name] = z
 	}
-	a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return a, nil
 }
 
 // Close stops the refreshes under way and waits for them.
 func (a *API) Close() {
-	a.cancel()
-	a.work.Wait()
+	a.work.Close()
 }
 
 // FailRefreshes lets the next n refreshes of a zone be answered as ever and

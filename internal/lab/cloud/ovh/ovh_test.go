@@ -16,7 +16,7 @@ import (
 
 	client "github.com/ovh/go-ovh/ovh"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/ovh"
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 )
 
 // servers is a Backend of this test.
@@ -74,7 +74,7 @@ func (l lab) with(t *testing.T, key, secret, consumer string) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Client = &http.Client{Transport: recordings.Transport{Handler: l.api.Handler()}}
+	c.Client = &http.Client{Transport: recordingtest.Transport{Handler: l.api.Handler()}}
 	return c
 }
 

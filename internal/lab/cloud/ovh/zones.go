@@ -1,6 +1,7 @@
 package ovh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -103,21 +104,21 @@ func (a *API) refresh(c call) (int, any, *apiError) {
 	if fails {
 		z.fail--
 	}
-	a.work.Go(func() { a.push(z, staged, fails) })
+	a.work.Go(func(ctx context.Context) { a.push(ctx, z, staged, fails) })
 	return http.StatusNoContent, nil, nil
 }
 
-func (a *API) push(z *zone, staged []Data, fails bool) {
+func (a *API) push(ctx context.Context, z *zone, staged []Data, fails bool) {
 	var err error
 	select {
 	case <-time.After(a.o.Delay):
 		if fails {
 			err = errors.New("it was told to fail")
 		} else {
-			err = a.o.Backend.Replace(a.ctx, z.name, staged)
+			err = a.o.Backend.Replace(ctx, z.name, staged)
 		}
-	case <-a.ctx.Done():
-		err = a.ctx.Err()
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

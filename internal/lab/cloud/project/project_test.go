@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/lab/cloud/project"
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/rest"
 )
 
@@ -25,12 +24,6 @@ func newAPI(held ...string) *project.API {
 		Project: "shop-lab", ProjectNumber: "271828182845", Enabled: []string{"dns.googleapis.com"}, Auth: caller(held),
 		Known: func(p string) bool { return strings.HasPrefix(p, "dns.") }, Log: slog.New(slog.DiscardHandler),
 	})
-}
-
-func TestRecordedService(t *testing.T) {
-	list := recordings.Load(t, "container-clusters-crud.http.log", "shape of a service's state")
-	r := &recordings.Replay{Handler: newAPI("serviceusage.services.get").ServiceUsage(), Values: map[string]string{"projectId": "shop-lab", "projectNumber": "271828182845"}}
-	r.Do(t, list[0])
 }
 
 func TestPermissions(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/lab/cloud/background"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/rest"
 	api "google.golang.org/api/sqladmin/v1"
 )
@@ -32,10 +33,8 @@ type Options struct {
 
 // API is the Cloud SQL Admin API of one project.
 type API struct {
-	o      Options
-	ctx    context.Context // ends all operations on Close
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	o    Options
+	work background.Work // operations
 
 	mu        sync.Mutex
 	instances map[string]*instance
@@ -63,14 +62,12 @@ func New(o Options) *API {
 		o.Reuse = 7 * 24 * time.Hour
 	}
 	a := &API{o: o, instances: make(map[string]*instance), deleted: make(map[string]time.Time)}
-	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
 
 // Close stops what is under way, waits for it, and deletes all servers.
 func (a *API) Close(ctx context.Context) error {
-	a.cancel()
-	a.work.Wait()
+	a.work.Close()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var first error

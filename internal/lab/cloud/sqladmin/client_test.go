@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/sqladmin"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
@@ -21,7 +21,7 @@ import (
 func client(t *testing.T, a *sqladmin.API, token string) *api.Service {
 	t.Helper()
 	s, err := api.NewService(context.Background(), option.WithEndpoint("https://sqladmin.google.lab/"),
-		option.WithHTTPClient(&http.Client{Transport: recordings.Transport{Handler: a.Handler(), Token: token}}))
+		option.WithHTTPClient(&http.Client{Transport: recordingtest.Transport{Handler: a.Handler(), Token: token}}))
 	if err != nil {
 		t.Fatal(err)
 	}

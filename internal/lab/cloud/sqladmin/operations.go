@@ -32,18 +32,18 @@ func (a *API) begin(c rest.Call, name, kind string, in *instance, work func(cont
 	a.ops = append(a.ops, op)
 	in.running = op
 	first := op.message
-	a.work.Go(func() { a.run(op, in, work, finish) })
+	a.work.Go(func(ctx context.Context) { a.run(ctx, op, in, work, finish) })
 	return first
 }
 
-func (a *API) run(op *operation, in *instance, work func(context.Context) error, finish func(error)) {
+func (a *API) run(ctx context.Context, op *operation, in *instance, work func(context.Context) error, finish func(error)) {
 	var err error
 	select {
 	case <-time.After(a.o.Pending):
 		a.change(op, func(m *api.Operation) { m.Status, m.StartTime = "RUNNING", stamp(a.o.Now()) })
-		err = work(a.ctx)
-	case <-a.ctx.Done():
-		err = a.ctx.Err()
+		err = work(ctx)
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	if err != nil {
 		a.o.Log.Warn("operation failed", "operation", op.message.OperationType, "instance", op.message.TargetId, "error", err.Error())

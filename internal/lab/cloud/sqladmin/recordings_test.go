@@ -1,3 +1,5 @@
+//go:build recordings
+
 package sqladmin_test
 
 import (
@@ -7,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/rest"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/sqladmin"
 	api "google.golang.org/api/sqladmin/v1"
@@ -15,8 +17,8 @@ import (
 
 // replay plays a recording: requests in their order, and where an operation was
 // polled, until it is done.
-func replay(t *testing.T, list []recordings.Exchange, a *sqladmin.API, skip func(recordings.Exchange) bool) {
-	r := &recordings.Replay{
+func replay(t *testing.T, list []recordingtest.Exchange, a *sqladmin.API, skip func(recordingtest.Exchange) bool) {
+	r := &recordingtest.Replay{
 		Handler: a.Handler(), Token: everything,
 		Values: map[string]string{"projectId": project, "projectNumber": projectNumber, "uniqueId": "abc123"},
 		Path:   func(p string) string { return strings.Replace(p, "/sql/v1beta4/", "/v1/", 1) },
@@ -50,7 +52,7 @@ func replay(t *testing.T, list []recordings.Exchange, a *sqladmin.API, skip func
 }
 
 // poll asks for an operation until it is done, counting the states seen.
-func poll(t *testing.T, r *recordings.Replay, e recordings.Exchange) map[string]int {
+func poll(t *testing.T, r *recordingtest.Replay, e recordingtest.Exchange) map[string]int {
 	t.Helper()
 	seen := map[string]int{}
 	for range 1000 {
@@ -76,7 +78,7 @@ func poll(t *testing.T, r *recordings.Replay, e recordings.Exchange) map[string]
 }
 
 func TestRecordedMySQL80(t *testing.T) {
-	list := recordings.Load(t, "sql-instance-crud.http.log", "shapes of sqladmin instances and operations (MYSQL_8_0)")
+	list := recordingtest.Load(t, "sql-instance-crud.http.log", "shapes of sqladmin instances and operations (MYSQL_8_0)")
 	synctest.Test(t, func(t *testing.T) {
 		engine := newEngine()
 		engine.versions[0].Upgrades = recordedUpgrades(t, list)
@@ -90,7 +92,7 @@ func TestRecordedMySQL80(t *testing.T) {
 }
 
 func TestRecordedMySQL84(t *testing.T) {
-	list := recordings.Load(t, "sql-instance-mysql84.http.log", "shapes of sqladmin instances and errors (MYSQL_8_4, ENTERPRISE_PLUS)")
+	list := recordingtest.Load(t, "sql-instance-mysql84.http.log", "shapes of sqladmin instances and errors (MYSQL_8_4, ENTERPRISE_PLUS)")
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(newEngine())
 		defer closeAPI(t, a)
@@ -101,15 +103,15 @@ func TestRecordedMySQL84(t *testing.T) {
 // TestRecordedRegional plays the part of the switch-over's recording that needs
 // no replica. That replicas and switchover are not served is said with 501.
 func TestRecordedRegional(t *testing.T) {
-	list := recordings.Load(t, "sql-instance-switchover.http.log", "shapes of a REGIONAL instance")
+	list := recordingtest.Load(t, "sql-instance-switchover.http.log", "shapes of a REGIONAL instance")
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(newEngine())
 		defer closeAPI(t, a)
 		replica := false // from the making of the replica to the deletion of the last one
 		played := 0
-		replay(t, list, a, func(e recordings.Exchange) bool {
+		replay(t, list, a, func(e recordingtest.Exchange) bool {
 			if strings.Contains(string(e.Request), "masterInstanceName") || strings.Contains(e.URL, "/switchover") {
-				r := &recordings.Replay{Handler: a.Handler(), Token: everything, Values: map[string]string{"projectId": project, "uniqueId": "abc123"},
+				r := &recordingtest.Replay{Handler: a.Handler(), Token: everything, Values: map[string]string{"projectId": project, "uniqueId": "abc123"},
 					Path: func(p string) string { return strings.Replace(p, "/sql/v1beta4/", "/v1/", 1) }}
 				if w := r.Send(t, e); w.Code != 501 {
 					t.Errorf("exchange %d: answered %d, want 501: %s", e.Number, w.Code, w.Body)
@@ -132,7 +134,7 @@ func TestRecordedRegional(t *testing.T) {
 
 // recordedUpgrades is what the real API offered to upgrade to: engine data, not
 // the HTTP layer's.
-func recordedUpgrades(t *testing.T, list []recordings.Exchange) []*api.AvailableDatabaseVersion {
+func recordedUpgrades(t *testing.T, list []recordingtest.Exchange) []*api.AvailableDatabaseVersion {
 	t.Helper()
 	for _, e := range list {
 		var m api.DatabaseInstance

@@ -12,7 +12,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 	"github.com/slipway-dev/slipway/internal/lab/cloud/storage"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
@@ -22,7 +22,7 @@ import (
 func client(t *testing.T, a *storage.API) *api.Service {
 	t.Helper()
 	c, err := api.NewService(context.Background(), option.WithEndpoint("https://storage.google.lab/storage/v1/"),
-		option.WithHTTPClient(&http.Client{Transport: recordings.Transport{Handler: a.Handler(), Token: everything}}))
+		option.WithHTTPClient(&http.Client{Transport: recordingtest.Transport{Handler: a.Handler(), Token: everything}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,50 +1,17 @@
+//go:build recordings
+
 package storage_test
 
 import (
-	"log/slog"
-	"net/http"
-	"slices"
 	"testing"
 
-	"github.com/slipway-dev/slipway/internal/lab/cloud/recordings"
-	"github.com/slipway-dev/slipway/internal/lab/cloud/rest"
-	"github.com/slipway-dev/slipway/internal/lab/cloud/storage"
+	"github.com/slipway-dev/slipway/internal/lab/cloud/recordingtest"
 )
-
-const (
-	project    = "shop-lab"
-	everything = "token-of-an-admin"
-)
-
-type tokens struct{}
-
-func (tokens) Authenticate(r *http.Request) (rest.Principal, *rest.Error) {
-	p := rest.Principal{Email: "user@example.com", Scopes: []string{"https://www.googleapis.com/auth/cloud-platform"}}
-	if r.Header.Get("Authorization") == "Bearer "+everything {
-		for _, kind := range []string{"buckets", "objects"} {
-			for _, verb := range []string{"create", "delete", "get", "list"} {
-				p.Permissions = append(p.Permissions, "storage."+kind+"."+verb)
-			}
-		}
-		slices.Sort(p.Permissions)
-	}
-	return p, nil
-}
-
-func newAPI(t *testing.T) (*storage.API, string) {
-	t.Helper()
-	dir := t.TempDir()
-	a, err := storage.New(storage.Options{Project: project, ProjectNumber: 271828182845, Dir: dir, Auth: tokens{}, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, dir
-}
 
 func TestRecorded(t *testing.T) {
-	list := recordings.Load(t, "storage-bucket-crud.http.log", "shapes of Cloud Storage buckets")
+	list := recordingtest.Load(t, "storage-bucket-crud.http.log", "shapes of Cloud Storage buckets")
 	a, _ := newAPI(t)
-	r := &recordings.Replay{
+	r := &recordingtest.Replay{
 		Handler: a.Handler(), Token: everything,
 		Values: map[string]string{"projectId": project, "projectNumber": "271828182845", "uniqueId": "abc123"},
 		Free: []string{

@@ -1,12 +1,13 @@
-// Package recordings reads HTTP exchanges that were recorded against the real
+// Package recordingtest reads HTTP exchanges that were recorded against the real
 // Google APIs, and holds a handler's answers against them field by field. It is
 // for tests alone and must import nothing of the lab.
 //
 // The recordings are not part of the repository: they are looked for in
 // $SLIPWAY_SHARED/gcp-recordings, or beside the repository in
-// ../shared/gcp-recordings. A test that cannot find them says which proof is
-// missing and is skipped.
-package recordings
+// ../shared/gcp-recordings. The tests that read them have the build tag
+// recordings, which whoever runs the tests sets where the recordings are: without
+// it they aren't compiled, and with it one that finds none fails.
+package recordingtest
 
 import (
 	"bufio"
@@ -36,14 +37,9 @@ type Exchange struct {
 // Load reads a recording; missing says what is not proven when there is none.
 func Load(t *testing.T, name, missing string) []Exchange {
 	t.Helper()
-	dir, looked := locate(t)
-	if dir == "" {
-		fmt.Fprintf(os.Stderr, "NOT PROVEN: %s: no recordings in %s\n", missing, looked)
-		t.Skipf("NOT PROVEN: %s: no recordings in %s (set SLIPWAY_SHARED)", missing, looked)
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, name))
+	raw, err := os.ReadFile(filepath.Join(locate(t), name))
 	if err != nil {
-		t.Fatalf("the recordings are there and this one is not: %v", err)
+		t.Fatalf("not proven: %s: %v (SLIPWAY_SHARED names the folder that holds gcp-recordings)", missing, err)
 	}
 	var list []Exchange
 	for i, part := range bytes.Split(raw, []byte("\n---\n")) {
@@ -57,15 +53,11 @@ func Load(t *testing.T, name, missing string) []Exchange {
 	return list
 }
 
-// locate finds the folder of recordings; "" with where it was looked for.
-func locate(t *testing.T) (dir, looked string) {
+// locate names the folder of recordings.
+func locate(t *testing.T) string {
 	t.Helper()
 	if shared := os.Getenv("SLIPWAY_SHARED"); shared != "" {
-		dir := filepath.Join(shared, "gcp-recordings")
-		if _, err := os.Stat(dir); err != nil {
-			t.Fatalf("SLIPWAY_SHARED is set and has no recordings: %v", err)
-		}
-		return dir, dir
+		return filepath.Join(shared, "gcp-recordings")
 	}
 	root, err := os.Getwd()
 	if err != nil {
@@ -73,7 +65,7 @@ func locate(t *testing.T) (dir, looked string) {
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
+			return filepath.Join(root, "..", "shared", "gcp-recordings")
 		}
 		above := filepath.Dir(root)
 		if above == root {
@@ -81,11 +73,6 @@ func locate(t *testing.T) (dir, looked string) {
 		}
 		root = above
 	}
-	dir = filepath.Join(root, "..", "shared", "gcp-recordings")
-	if _, err := os.Stat(dir); err != nil {
-		return "", dir
-	}
-	return dir, dir
 }
 
 // parse reads: request line, headers, blank, body, blank, status line, headers,

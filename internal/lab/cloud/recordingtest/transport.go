@@ -1,4 +1,4 @@
-package recordings
+package recordingtest
 
 import (
 	"net/http"

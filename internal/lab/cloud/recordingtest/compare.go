@@ -1,4 +1,4 @@
-package recordings
+package recordingtest
 
 import (
 	"encoding/json"
