@@ -16,7 +16,8 @@ import (
 // from one time to the next. What is fixed must be said by the code, so that the page can't fall behind it.
 //
 // A message is put together from several texts (each layer wraps the one below), so a fixed stretch may be cut into a few
-// pieces, at blanks; each piece must stand in one text of the code, and one of them must be long enough to be no accident.
+// pieces, at blanks; each piece must stand in one text of the code, and one of them must be long enough to be no accident,
+// and most of the stretch.
 const (
 	mostPieces = 2
 	longEnough = 10 // bytes, of the longest piece
@@ -117,7 +118,7 @@ func unsaid(message string, all string) string {
 				longest = max(longest, len(strings.Join(rest[:n], " ")))
 				rest = rest[n:]
 			}
-			if pieces > 1 && longest < longEnough {
+			if pieces > 1 && (longest < longEnough || 4*longest < 3*len(stretch)) {
 				return stretch
 			}
 			checked = checked || longest >= longEnough || pieces == 1 && longest >= inOnePiece
