@@ -143,9 +143,19 @@ func TestNamedDocuments(t *testing.T) {
 	}
 }
 
-// direct gives the direct requirements of a go.mod.
+// direct gives the direct requirements of a go.mod, and the modules of its tools, which it calls indirect.
 func direct(mod string) (out []string) {
 	inside := false
+	var tools []string
+	for line := range strings.Lines(mod) {
+		if tool, ok := strings.CutPrefix(strings.TrimSpace(line), "tool "); ok {
+			tools = append(tools, strings.TrimSpace(tool))
+		}
+	}
+	isTool := func(line string) bool {
+		f := strings.Fields(line)
+		return inside && len(f) > 0 && slices.ContainsFunc(tools, func(t string) bool { return under(t, f[0]) })
+	}
 	for line := range strings.Lines(mod) {
 		line = strings.TrimSpace(line)
 		switch {
@@ -153,6 +163,8 @@ func direct(mod string) (out []string) {
 			inside = true
 		case line == ")":
 			inside = false
+		case isTool(line):
+			out = append(out, strings.Fields(line)[0])
 		case strings.HasSuffix(line, "// indirect"), line == "", strings.HasPrefix(line, "//"):
 		case inside, strings.HasPrefix(line, "require "):
 			out = append(out, strings.Fields(strings.TrimPrefix(line, "require "))[0])
@@ -222,9 +234,9 @@ func TestDependencies(t *testing.T) {
 }
 
 func TestDependenciesCanFail(t *testing.T) {
-	mod := "module m\n\nrequire example.com/one v1.0.0\n\nrequire (\n\texample.com/two v1.0.0\n\texample.com/three v1.0.0 // indirect\n)\n"
+	mod := "module m\n\nrequire example.com/one v1.0.0\n\nrequire (\n\texample.com/two v1.0.0\n\texample.com/three v1.0.0 // indirect\n\texample.com/four v1.0.0 // indirect\n)\n\ntool example.com/four/cmd/x\n"
 	page := "# D\n\n## A\n| module | why |\n|---|---|\n| `example.com/one` | x |\n| `example.com/one` | x |\n| `example.com/three` | x |\n\n## B\n| `example.com/two` | x |\n"
-	want := []string{"example.com/one has two lines", "example.com/two is required and has no line", "example.com/three has a line and is not required"}
+	want := []string{"example.com/one has two lines", "example.com/four is required and has no line", "example.com/two is required and has no line", "example.com/three has a line and is not required"}
 	if got := requirements(mod, section(page, "## A")); !slices.Equal(got, want) {
 		t.Errorf("%q, not %q", got, want)
 	}
