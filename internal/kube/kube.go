@@ -48,11 +48,12 @@ type Cluster struct {
 type pace struct {
 	first, most time.Duration // the wait between two looks grows from first to most
 	trouble     time.Duration // a request that fails in a passing way is sent again for so long
+	stranger    time.Duration // one whose token is refused, for so long: an API server that can't ask who the token is refuses it too
 	steady      time.Duration // what is ready must still be so after this: a program that crashes at its start is ready for a moment
 	patience    time.Duration // a pod may stay in a state that seldom ends well (no image, crashes) for so long
 }
 
-var realPace = pace{first: 100 * time.Millisecond, most: 2 * time.Second, trouble: 2 * time.Minute, steady: time.Second, patience: 3 * time.Minute}
+var realPace = pace{first: 100 * time.Millisecond, most: 2 * time.Second, trouble: 2 * time.Minute, stranger: 10 * time.Second, steady: time.Second, patience: 3 * time.Minute}
 
 // Connect makes the clients and dials nothing.
 func Connect(a Access) (*Cluster, error) {
@@ -150,7 +151,13 @@ func again[T any](ctx context.Context, c *Cluster, ask func() (T, error)) (T, er
 		if err != nil && ctx.Err() != nil {
 			return v, context.Cause(ctx)
 		}
-		if !passing(err) || time.Since(began) > c.pace.trouble {
+		limit := c.pace.trouble
+		if apierrors.IsUnauthorized(err) {
+			limit = c.pace.stranger
+		} else if !passing(err) {
+			return v, err
+		}
+		if time.Since(began) > limit {
 			return v, err
 		}
 		if err := sleep(ctx, wait); err != nil {
