@@ -13,10 +13,12 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/internal/secret"
+	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
@@ -27,6 +29,7 @@ type source struct {
 	pool    *remote.Pool
 	scan    scan.Source
 	mariadb scan.Account
+	files   *treecopy.Host // the volume's mount that its files are read from
 }
 
 func openSource(c *config.Config, inv *inventory.Inventory) (*source, error) {
@@ -46,14 +49,18 @@ func openSource(c *config.Config, inv *inventory.Inventory) (*source, error) {
 	s := &source{mariadb: scan.Account{User: c.Source.MariaDB.User, Port: c.Source.MariaDB.Port}}
 	s.mariadb.Password = resolve(&all, c, "source.mariadb.password", c.Source.MariaDB.Password)
 	redis := resolve(&all, c, "source.redis.password", c.Source.Redis.Password)
-	if err := all.ErrorOrNil(); err != nil {
+	if err := errlist.OrNil(all); err != nil {
 		return nil, &configError{err}
 	}
 	var err error
 	if s.pool, err = remote.Open(rc, scan.Hosts(inv, c.SSH.User)); err != nil {
 		return nil, &configError{err}
 	}
-	s.scan = scan.Source{Inventory: inv, Looker: remote.NewLooker(s.pool), Dial: s.dial, AtOnce: c.Limits.Hosts, RedisPassword: redis}
+	looker := remote.NewLooker(s.pool)
+	if s.files, err = treecopy.OnHost(looker, c.Source.Gluster.ReadFrom, c.Source.Gluster.Mount); err != nil {
+		return nil, &configError{fmt.Errorf("%s: source.gluster.mount: %w", c.Place("source.gluster.mount"), err)}
+	}
+	s.scan = scan.Source{Inventory: inv, Looker: looker, Dial: s.dial, AtOnce: c.Limits.Hosts, RedisPassword: redis}
 	return s, nil
 }
 
@@ -101,7 +108,7 @@ type target struct {
 func openTarget(c *config.Config) (*target, error) {
 	var all *multierror.Error
 	key := resolve(&all, c, "google.credentials", c.Google.Credentials)
-	if err := all.ErrorOrNil(); err != nil {
+	if err := errlist.OrNil(all); err != nil {
 		return nil, &configError{err}
 	}
 	e := c.Google.Endpoints
@@ -162,7 +169,7 @@ func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err e
 		a.AppKey = resolve(&all, c, "dns.ovh.application_key", c.DNS.OVH.ApplicationKey)
 		a.AppSecret = resolve(&all, c, "dns.ovh.application_secret", c.DNS.OVH.ApplicationSecret)
 		a.ConsumerKey = resolve(&all, c, "dns.ovh.consumer_key", c.DNS.OVH.ConsumerKey)
-		if err := all.ErrorOrNil(); err != nil {
+		if err := errlist.OrNil(all); err != nil {
 			return nil, &configError{err}
 		}
 		return zone.NewOVH(a, d.Zone, zone.Servers{})
