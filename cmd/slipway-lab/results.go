@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -144,7 +145,7 @@ func (r *results) tell(p *tested) {
 
 // longest names the tests that took over ten seconds, the longest first.
 func (p *tested) longest() string {
-	slices.SortStableFunc(p.long, func(a, b longTest) int { return int(b.seconds - a.seconds) })
+	slices.SortStableFunc(p.long, func(a, b longTest) int { return cmp.Compare(b.seconds, a.seconds) })
 	var b strings.Builder
 	for _, l := range p.long {
 		if l.seconds >= 10 {
