@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/remote"
@@ -48,7 +49,7 @@ func openSource(c *config.Config, inv *inventory.Inventory) (*source, error) {
 	s := &source{mariadb: scan.Account{User: c.Source.MariaDB.User, Port: c.Source.MariaDB.Port}}
 	s.mariadb.Password = resolve(&all, c, "source.mariadb.password", c.Source.MariaDB.Password)
 	redis := resolve(&all, c, "source.redis.password", c.Source.Redis.Password)
-	if err := all.ErrorOrNil(); err != nil {
+	if err := errlist.OrNil(all); err != nil {
 		return nil, &configError{err}
 	}
 	var err error
@@ -107,7 +108,7 @@ type target struct {
 func openTarget(c *config.Config) (*target, error) {
 	var all *multierror.Error
 	key := resolve(&all, c, "google.credentials", c.Google.Credentials)
-	if err := all.ErrorOrNil(); err != nil {
+	if err := errlist.OrNil(all); err != nil {
 		return nil, &configError{err}
 	}
 	e := c.Google.Endpoints
@@ -168,7 +169,7 @@ func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err e
 		a.AppKey = resolve(&all, c, "dns.ovh.application_key", c.DNS.OVH.ApplicationKey)
 		a.AppSecret = resolve(&all, c, "dns.ovh.application_secret", c.DNS.OVH.ApplicationSecret)
 		a.ConsumerKey = resolve(&all, c, "dns.ovh.consumer_key", c.DNS.OVH.ConsumerKey)
-		if err := all.ErrorOrNil(); err != nil {
+		if err := errlist.OrNil(all); err != nil {
 			return nil, &configError{err}
 		}
 		return zone.NewOVH(a, d.Zone, zone.Servers{})

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
 )
@@ -59,7 +60,7 @@ func (p *program) scan(cmd *cobra.Command) (err error) {
 	for _, x := range problems {
 		all = multierror.Append(all, x)
 	}
-	return errors.Join(p.print(v, func(w io.Writer) error { return writeScan(w, report) }), all.ErrorOrNil())
+	return errors.Join(p.print(v, func(w io.Writer) error { return writeScan(w, report) }), errlist.OrNil(all))
 }
 
 func found(r *scan.Report, c *config.Config, inv *inventory.Inventory) []scan.Problem {

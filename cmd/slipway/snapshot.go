@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/ui"
 )
@@ -151,7 +152,7 @@ func (p *program) verifySnapshot(cmd *cobra.Command, dir string, id snapshot.ID)
 		}
 		good = append(good, part{pt, a.Digest, a.Stored()})
 	}
-	if err := all.ErrorOrNil(); err != nil {
+	if err := errlist.OrNil(all); err != nil {
 		return err
 	}
 	if len(good) == 0 {

@@ -116,6 +116,9 @@ func TestRulesCanFail(t *testing.T) {
 		{"no skips", "skip in a helper", map[string]string{"internal/lab/labtest/l.go": plain("testing") + `func need(tb testing.TB) { tb.SkipNow() }`}, "a test must not be skipped"},
 		{"no skips", "short", map[string]string{"migrate/m_test.go": plain("testing") + `func TestX(t *testing.T) { if testing.Short() { return } }`}, "testing.Short leaves something out"},
 
+		{"error lists", "errlist's", map[string]string{"internal/errlist/e.go": plain("example.org/multierror") + `func f(l *multierror.Error) error { return l.ErrorOrNil() }`}, ""},
+		{"error lists", "go-multierror's own format", map[string]string{"steps/dns/x.go": plain("example.org/multierror") + `var err = (*multierror.Error)(nil).ErrorOrNil()`}, "a list of errors ends in errlist.OrNil"},
+
 		{"context", "first", map[string]string{"migrate/m.go": plain("context") + "type s struct { f func(context.Context, int) }\nfunc (s) f2(ctx, life context.Context, n int) {}"}, ""},
 		{"context", "stored", map[string]string{"migrate/m.go": plain("context") + "type s struct { ctx context.Context }"}, "stores a context"},
 		{"context", "embedded", map[string]string{"migrate/m.go": plain("context") + "type s struct { context.Context }"}, "stores a context"},

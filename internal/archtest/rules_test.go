@@ -29,6 +29,7 @@ var rules = []struct {
 	{"context", checkContext},
 	{"package comment", checkComment},
 	{"testing is for tests", checkTesting},
+	{"error lists", checkErrorLists},
 }
 
 type finding struct{ path, text string }
@@ -278,6 +279,22 @@ func checkTesting(t *tree) (bad []finding) {
 				bad = append(bad, finding{f.path, "imports " + to.path + " and is no test"})
 			}
 		}
+	}
+	return bad
+}
+
+// checkErrorLists: lists of errors are written in one way, errlist's. The engine imports nothing of internal and has its own.
+func checkErrorLists(t *tree) (bad []finding) {
+	for _, f := range t.files {
+		if f.test || under(f.pkg, "internal/errlist", "migrate") {
+			continue
+		}
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "ErrorOrNil" {
+				bad = append(bad, finding{f.path, t.at(s.Pos()) + ": a list of errors ends in errlist.OrNil"})
+			}
+			return true
+		})
 	}
 	return bad
 }

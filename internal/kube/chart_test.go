@@ -107,20 +107,16 @@ func TestWorkloadsOfAManifest(t *testing.T) {
 	}
 }
 
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // Requests that Helm makes end with the caller's context, also while their answers are read.
 func TestBound(t *testing.T) {
 	stop := errors.New("the step's time is up")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	pr, pw := io.Pipe()
 	defer pw.Close()
-	b := bound{ctx, transport(func(r *http.Request) (*http.Response, error) {
+	b := bound(ctx, roundTrip(func(r *http.Request) (*http.Response, error) {
 		context.AfterFunc(r.Context(), func() { _ = pw.CloseWithError(context.Cause(r.Context())) })
 		return &http.Response{Body: pr}, nil
-	})}
+	}))
 	req, err := http.NewRequest(http.MethodGet, "https://x", nil)
 	if err != nil {
 		t.Fatal(err)

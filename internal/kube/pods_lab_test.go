@@ -112,7 +112,7 @@ func TestLabExec(t *testing.T) {
 	old.config = rest.CopyConfig(lab.config)
 	var refused atomic.Int32
 	old.config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return transport(func(r *http.Request) (*http.Response, error) {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/exec") {
 				refused.Add(1)
 				return nil, &httpstream.UpgradeFailureError{Cause: errors.New("a proxy on the way knows no websocket")}

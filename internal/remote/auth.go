@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-multierror"
-	"github.com/slipway-dev/slipway/internal/secret"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/slipway-dev/slipway/internal/errlist"
+	"github.com/slipway-dev/slipway/internal/secret"
 )
 
 // Key is a private key file. If it's encrypted, Passphrase opens it, or the agent holds it.
@@ -40,7 +42,7 @@ type identities struct {
 // loadKeys reads all key files, and gives all their problems at once.
 func loadKeys(keys []Key, agentSocket string) (*identities, error) {
 	ids := &identities{}
-	all := &multierror.Error{ErrorFormat: Lines}
+	var all *multierror.Error
 	if agentSocket != "" {
 		ids.agent = &agentConn{socket: agentSocket}
 	}
@@ -59,7 +61,7 @@ func loadKeys(keys []Key, agentSocket string) (*identities, error) {
 	if len(keys) == 0 && agentSocket == "" {
 		all = multierror.Append(all, errors.New("no way to log in: name a key file, or allow the agent"))
 	}
-	if err := all.ErrorOrNil(); err != nil {
+	if err := errlist.OrNil(all); err != nil {
 		ids.close()
 		return nil, err
 	}

@@ -3,10 +3,11 @@ package remote
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/go-multierror"
+
+	"github.com/slipway-dev/slipway/internal/errlist"
 )
 
 // Each calls fn for every host, at most limit at once (no limit if it is under 1), and waits for all of them: a host that
@@ -31,24 +32,11 @@ func Each[T any](ctx context.Context, hosts []string, limit int, fn func(ctx con
 		})
 	}
 	wg.Wait()
-	all := &multierror.Error{ErrorFormat: Lines}
+	var all *multierror.Error
 	for _, err := range errs {
 		if err != nil {
 			all = multierror.Append(all, err)
 		}
 	}
-	return out, all.ErrorOrNil()
-}
-
-// Lines is how a list of errors is printed: one alone as it is, several under a count, one a line.
-func Lines(errs []error) string {
-	if len(errs) == 1 {
-		return errs[0].Error()
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d problems:", len(errs))
-	for _, e := range errs {
-		b.WriteString("\n  - " + strings.ReplaceAll(e.Error(), "\n", "\n    "))
-	}
-	return b.String()
+	return out, errlist.OrNil(all)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-multierror"
+
+	"github.com/slipway-dev/slipway/internal/errlist"
 )
 
 // Host is one machine to log in to. Address is an IP address or a name; Port 0 is 22; User "" is the pool's.
@@ -85,7 +87,7 @@ type dialing struct {
 
 // Open checks the configuration, reads keys and known hosts, and dials nothing. All problems come at once.
 func Open(cfg Config, hosts []Host) (*Pool, error) {
-	all := &multierror.Error{ErrorFormat: Lines}
+	var all *multierror.Error
 	bad := func(err error) {
 		if err != nil {
 			all = multierror.Append(all, err)
@@ -110,7 +112,7 @@ func Open(cfg Config, hosts []Host) (*Pool, error) {
 	p.ids, err = loadKeys(cfg.Keys, cfg.AgentSocket)
 	var several *multierror.Error
 	if errors.As(err, &several) {
-		all.Errors = append(all.Errors, several.Errors...)
+		all = multierror.Append(all, several.Errors...)
 	} else {
 		bad(err)
 	}
@@ -124,7 +126,7 @@ func Open(cfg Config, hosts []Host) (*Pool, error) {
 		_, err := p.add(h, via)
 		bad(err)
 	}
-	if err := all.ErrorOrNil(); err != nil {
+	if err := errlist.OrNil(all); err != nil {
 		if p.ids != nil {
 			p.ids.close()
 		}

@@ -18,6 +18,8 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/slipway-dev/slipway/internal/errlist"
 )
 
 const manifestName = "manifest.json"
@@ -214,7 +216,7 @@ func (a *Artifact) Verify(ctx context.Context, progress func(done, total int64))
 			bad = multierror.Append(bad, a.damaged(File{Name: e.Name(), Of: "unknown"}, "the manifest doesn't name it"))
 		}
 	}
-	return bad.ErrorOrNil()
+	return errlist.OrNil(bad)
 }
 
 func (a *Artifact) verifyFile(ctx context.Context, f File, read func(int64)) error {

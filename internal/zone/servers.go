@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/miekg/dns"
+
+	"github.com/slipway-dev/slipway/internal/errlist"
 )
 
 // Servers asks authoritative servers, each by itself and without any cache in between.
@@ -101,7 +103,7 @@ func (s Servers) Ask(ctx context.Context, hosts []string, name, typ string) ([]A
 		}
 		out = append(out, Answer{a.label, set})
 	}
-	return out, all.ErrorOrNil()
+	return out, errlist.OrNil(all)
 }
 
 // Serials asks every server for the zone's serial number.
@@ -131,7 +133,7 @@ func (s Servers) Serials(ctx context.Context, hosts []string, origin string) ([]
 		}
 		out = append(out, Serial{a.label, soa})
 	}
-	return out, all.ErrorOrNil()
+	return out, errlist.OrNil(all)
 }
 
 func (s Servers) ask(ctx context.Context, a address, name, typ string) (Set, error) {

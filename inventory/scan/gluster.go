@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-multierror"
+
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/inventory"
 )
@@ -91,7 +93,7 @@ func (s Source) gluster(ctx context.Context, volume string) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := &multierror.Error{ErrorFormat: remote.Lines}
+	var all *multierror.Error
 	servers := s.Inventory.With(inventory.Files)
 	if len(servers) == 0 {
 		return nil, errors.New("no host of the inventory has the role files")
@@ -111,7 +113,7 @@ func (s Source) gluster(ctx context.Context, volume string) (*Volume, error) {
 			break
 		}
 	}
-	return nil, all
+	return nil, errlist.OrNil(all)
 }
 
 // The XML of the gluster command line (--xml), as Gluster 9 and 10 write it.

@@ -6,7 +6,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/go-multierror"
-	"github.com/slipway-dev/slipway/internal/remote"
+
+	"github.com/slipway-dev/slipway/internal/errlist"
 )
 
 // FleetLooker looks at all hosts and does nothing else.
@@ -68,7 +69,7 @@ func (s Source) All(ctx context.Context, a Account, volume string, tell func(don
 
 // Join makes one list of errors that may be lists, without what is there twice: a host that is down fails every question.
 func Join(errs ...error) error {
-	all := &multierror.Error{ErrorFormat: remote.Lines}
+	var all *multierror.Error
 	seen := map[string]bool{}
 	for _, err := range errs {
 		var several *multierror.Error
@@ -83,5 +84,5 @@ func Join(errs ...error) error {
 			}
 		}
 	}
-	return all.ErrorOrNil()
+	return errlist.OrNil(all)
 }

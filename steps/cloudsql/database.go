@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/migrate"
 )
@@ -86,7 +87,7 @@ func (st Database) missing(ctx context.Context, s *migrate.Scope[AdminLook], ins
 			errs = multierror.Append(errs, fmt.Errorf("database %s of instance %s is %s, %s, not %s, %s: %w", name, instance, d.Charset, d.Collation, st.Charset, st.Collation, google.ErrExists))
 		}
 	}
-	return out, errs.ErrorOrNil()
+	return out, errlist.OrNil(errs)
 }
 
 // Run makes them, one after the other: an instance takes one operation at a time. One that is there as wanted is left as it is.
@@ -109,7 +110,7 @@ func (st Database) Verify(ctx context.Context, s *migrate.Scope[AdminLook], out 
 	for _, name := range missing {
 		errs = multierror.Append(errs, fmt.Errorf("database %s isn't on instance %s", name, out.Instance))
 	}
-	return errs.ErrorOrNil()
+	return errlist.OrNil(errs)
 }
 
 // Undo drops them, with all that was loaded into them, if their instance carries this run's stamp.
@@ -120,5 +121,5 @@ func (st Database) Undo(ctx context.Context, s *migrate.Scope[AdminMake], rec mi
 			errs = multierror.Append(errs, err)
 		}
 	}
-	return errs.ErrorOrNil()
+	return errlist.OrNil(errs)
 }

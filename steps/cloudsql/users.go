@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/migrate"
@@ -91,7 +92,7 @@ func (st Users) logins(ctx context.Context, s *migrate.Scope[AdminLook], inst go
 			all = multierror.Append(all, fmt.Errorf("account %s of instance %s: %w", a.user(), inst.Name, err))
 		}
 	}
-	return all.ErrorOrNil()
+	return errlist.OrNil(all)
 }
 
 // Run makes the accounts, and sets the passwords of those that an earlier attempt made: it isn't known which password they got.
@@ -126,5 +127,5 @@ func (st Users) Undo(ctx context.Context, s *migrate.Scope[AdminMake], rec migra
 			all = multierror.Append(all, err)
 		}
 	}
-	return all.ErrorOrNil()
+	return errlist.OrNil(all)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/migrate"
 )
@@ -109,7 +110,7 @@ func (st Preflight) Run(ctx context.Context, s *migrate.Scope[ProjectLook], _ Pr
 	if err == nil {
 		fail(st.flags(ctx, s.C))
 	}
-	return out, all.ErrorOrNil()
+	return out, errlist.OrNil(all)
 }
 
 // version: GKE takes a whole version, or the beginning of one ("1.37") for the newest of those.
@@ -141,7 +142,7 @@ func (st Preflight) flags(ctx context.Context, l ProjectLook) error {
 			all = multierror.Append(all, fmt.Errorf("project %s: Cloud SQL has no flag %s for %s", st.Project, f.Name, st.Instance.Version))
 		}
 	}
-	return all.ErrorOrNil()
+	return errlist.OrNil(all)
 }
 
 // Verify: what was seen is complete.

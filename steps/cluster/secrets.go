@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/secret"
@@ -73,7 +74,7 @@ func resolve[C any](s *migrate.Scope[C], st Secrets) ([]kube.Secret, error) {
 		}
 		out = append(out, ks)
 	}
-	return out, all.ErrorOrNil()
+	return out, errlist.OrNil(all)
 }
 
 func (i SecretItem) value(inst google.Instance) (secret.String, error) {
@@ -182,7 +183,7 @@ func (st Secrets) Verify(ctx context.Context, s *migrate.Scope[ObjectLook], out 
 			errs = multierror.Append(errs, fmt.Errorf("secret %s/%s doesn't hold what the configuration refers to", w.Namespace, w.Name))
 		}
 	}
-	return errs.ErrorOrNil()
+	return errlist.OrNil(errs)
 }
 
 // Undo deletes them.
@@ -193,5 +194,5 @@ func (st Secrets) Undo(ctx context.Context, s *migrate.Scope[ObjectMake], rec mi
 			errs = multierror.Append(errs, err)
 		}
 	}
-	return errs.ErrorOrNil()
+	return errlist.OrNil(errs)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/migrate"
 )
@@ -81,7 +82,7 @@ func (st Preflight) Run(ctx context.Context, s *migrate.Scope[Zones], _ Prefligh
 		all = multierror.Append(all, err)
 	}
 	out.Notes = notes
-	return out, all.ErrorOrNil()
+	return out, errlist.OrNil(all)
 }
 
 func (st Preflight) see(ctx context.Context, l Look) (ZoneSeen, error) {
@@ -108,8 +109,8 @@ func (st Preflight) see(ctx context.Context, l Look) (ZoneSeen, error) {
 	if err := agree(l.Origin(), seen.Servers); err != nil {
 		all = multierror.Append(all, err)
 	}
-	if all.ErrorOrNil() != nil {
-		return seen, all.ErrorOrNil()
+	if errlist.OrNil(all) != nil {
+		return seen, errlist.OrNil(all)
 	}
 	diffs, err := l.Differences(ctx, sets)
 	if err == nil && len(diffs) > 0 {

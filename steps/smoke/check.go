@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
 
@@ -133,7 +134,7 @@ func Validate(checks []Check) error {
 			known[k.Name] = ""
 		}
 	}
-	return all.ErrorOrNil()
+	return errlist.OrNil(all)
 }
 
 var errNoMatch = errors.New("nothing matches")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/stamp"
 	"github.com/slipway-dev/slipway/migrate"
@@ -124,7 +125,7 @@ func (st Claims) Verify(ctx context.Context, s *migrate.Scope[ClaimLook], out Cl
 			all = multierror.Append(all, fmt.Errorf("claim %s/%s is %s: %s", c.Namespace, c.Name, have.Phase, have.Why))
 		}
 	}
-	return all.ErrorOrNil()
+	return errlist.OrNil(all)
 }
 
 // Undo deletes them with their volumes.
@@ -135,5 +136,5 @@ func (st Claims) Undo(ctx context.Context, s *migrate.Scope[ClaimMake], rec migr
 			all = multierror.Append(all, err)
 		}
 	}
-	return all.ErrorOrNil()
+	return errlist.OrNil(all)
 }
