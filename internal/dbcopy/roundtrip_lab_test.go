@@ -20,7 +20,7 @@ func TestRoundTrip(t *testing.T) {
 	tables, rows, refused := 0, 0, 0
 	last := *seedFlag + uint64(*schemasFlag)
 	// A set that is to be whole goes on until everything was met.
-	for seed := *seedFlag; seed < last || *schemasFlag >= 20 && len(missing(hit)) > 0 && seed < 3*last; seed++ {
+	for seed := *seedFlag; seed < last || *schemasFlag >= 20 && len(missing(hit)) > 0 && seed < last+2*uint64(*schemasFlag); seed++ {
 		ok := t.Run("", func(t *testing.T) {
 			defer func() {
 				if t.Failed() {
