@@ -113,6 +113,22 @@ func TestLinksCanFail(t *testing.T) {
 	}
 }
 
+// unfinished is what a document has where something is still to be filled in.
+var unfinished = regexp.MustCompile(`@@[A-Z]+@@|\{\{[A-Z]+\}\}|\b(MEASURE|TODO|FIXME|XXX)\b`)
+
+func TestUnfinished(t *testing.T) {
+	for name, text := range documents(t, os.DirFS(root(t))) {
+		if m := unfinished.FindString(text); m != "" {
+			t.Errorf("%s has %s", name, m)
+		}
+	}
+	for _, bad := range []string{"it takes @@FIGURES@@", "version {{VERSION}}", "MEASURE: x", "TODO"} {
+		if !unfinished.MatchString(bad) {
+			t.Errorf("%q is not found", bad)
+		}
+	}
+}
+
 var named = regexp.MustCompile(`\bdocs/[A-Za-z_/-]+\.md\b`)
 
 // TestNamedDocuments: what the program's texts and comments tell a person to read is there.
