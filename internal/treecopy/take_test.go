@@ -1,9 +1,8 @@
 package treecopy_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -207,7 +205,7 @@ func compare(t testing.TB, x *treecopy.Index, dir string) *treecopy.Compared {
 
 func TestHostileTrees(t *testing.T) {
 	seen := map[string]bool{}
-	for seed := range uint64(8) {
+	for seed := range uint64(6) {
 		t.Logf("seed %d", seed)
 		from, to := t.TempDir(), t.TempDir()
 		for k := range hostile(t, from, seed) {
@@ -228,19 +226,13 @@ func TestHostileTrees(t *testing.T) {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 	}
-	for _, k := range slices.Sorted(func(yield func(string) bool) {
-		for k := range seen {
-			if !yield(k) {
-				return
-			}
+	kinds := slices.Sorted(maps.Keys(seen))
+	t.Logf("%d kinds: %q", len(kinds), kinds)
+	for _, k := range []string{"name: newline", "name: quotes", "name: leading dash", "name: double dash", "name: backslash", "name: not UTF-8", "name: control characters", "name: 255 bytes",
+		"name: pattern", "name: spaces", "name: UTF-8", "name: dollar", "name: dots", "before 1970", "directory", "hard link", "sparse", "FIFO", "file of 0 bytes", "file of 512 bytes", "extended attribute",
+		`symlink to "nowhere at all"`, `symlink to "/etc"`, `symlink to "../../.."`, `symlink to "."`, `symlink to "\xff"`} {
+		if !seen[k] {
+			t.Errorf("no seed has made a %s", k)
 		}
-	}) {
-		t.Log(k)
 	}
-	if len(seen) < 30 {
-		t.Errorf("only %d kinds of entries were tried", len(seen))
-	}
-	_ = context.Background
-	_ = errors.New
-	_ = time.Now
 }

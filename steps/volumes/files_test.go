@@ -53,13 +53,14 @@ func artifact(t testing.TB) (*snapshot.Store, snapshot.Files) {
 
 // disk is the world: a claim, its volume's files, and a mover.
 type disk struct {
-	p      *steptest.Process
-	claim  kube.ClaimState
-	bound  bool
-	tree   *treetest.Tree
-	mover  string // the run that it is of; "": none
-	writes int    // commands that wrote
-	files  int64  // and how many files they were sent
+	p     *steptest.Process
+	claim kube.ClaimState
+	bound bool
+	tree  *treetest.Tree
+	mover string // the run that it is of; "": none
+
+	onExtract func(b []byte) error // in place of a whole extraction; nil error: go on
+	onHash    func()
 }
 
 func newDisk(p *steptest.Process) *disk {
@@ -67,21 +68,36 @@ func newDisk(p *steptest.Process) *disk {
 }
 
 func (d *disk) Claim(context.Context) (kube.ClaimState, bool, error) {
-	return d.claim, d.bound, d.p.Look()
+	return d.claim, d.bound, d.look()
 }
 
 func (d *disk) Stands(_ context.Context, run string) (bool, error) {
-	return d.mover != "" && d.mover == run, d.p.Look()
+	return d.mover != "" && d.mover == run, d.look()
 }
 
 var errNoPod = errors.New(`pods "slipway-mover-shop-assets" not found`)
+
+// Without a Process the world is only a world.
+func (d *disk) look() error {
+	if d.p == nil {
+		return nil
+	}
+	return d.p.Look()
+}
+
+func (d *disk) act(what string, half func(), f func() error) error {
+	if d.p == nil {
+		return f()
+	}
+	return d.p.Act(what, half, f)
+}
 
 // in is what every command in the pod needs first.
 func (d *disk) in() error {
 	if d.mover == "" {
 		return errNoPod
 	}
-	return d.p.Look()
+	return d.look()
 }
 
 func (d *disk) List(ctx context.Context, w io.Writer) error {
@@ -89,6 +105,9 @@ func (d *disk) List(ctx context.Context, w io.Writer) error {
 }
 
 func (d *disk) Hash(ctx context.Context, names io.Reader, w io.Writer) error {
+	if d.onHash != nil {
+		d.onHash()
+	}
 	return errors.Join(d.in(), d.tree.Hash(ctx, names, w))
 }
 
@@ -109,22 +128,22 @@ type filler struct {
 
 func (f filler) Start(context.Context, kube.Tell) error {
 	if f.mover == f.run {
-		return f.p.Look()
+		return f.look()
 	}
 	if f.mover != "" {
 		return kube.ErrExists
 	}
-	return f.p.Act("make the mover", nil, func() error { f.mover = f.run; return nil })
+	return f.act("make the mover", nil, func() error { f.mover = f.run; return nil })
 }
 
 func (f filler) Stop(context.Context, kube.Tell) error {
 	if f.mover == "" {
-		return f.p.Look()
+		return f.look()
 	}
 	if f.mover != f.run {
 		return fmt.Errorf("delete pod: not made by this run")
 	}
-	return f.p.Act("delete the mover", nil, func() error { f.mover = ""; return nil })
+	return f.act("delete the mover", nil, func() error { f.mover = ""; return nil })
 }
 
 func (f filler) Extract(ctx context.Context, in io.Reader) error {
@@ -137,8 +156,12 @@ func (f filler) Extract(ctx context.Context, in io.Reader) error {
 	}
 	// A tar that is cut off in the middle has written what came before.
 	half := func() { _ = f.tree.Extract(ctx, strings.NewReader(string(b[:len(b)/2]))) }
-	return f.p.Act("write files", half, func() error {
-		f.writes++
+	if f.onExtract != nil {
+		if err := f.onExtract(b); err != nil {
+			return err
+		}
+	}
+	return f.act("write files", half, func() error {
 		return f.tree.Extract(ctx, strings.NewReader(string(b)))
 	})
 }
