@@ -167,18 +167,6 @@ func (s *session) askDrift(ctx context.Context, d Drift) (v Verdict, err error) 
 	return v, nil
 }
 
-func (d Drift) err() error {
-	now := "nothing of it"
-	if d.Now != nil {
-		now = string(d.Now)
-	}
-	text := fmt.Sprintf("recorded %s, found %s", d.Recorded, now)
-	for _, e := range d.Effects {
-		text += "; would " + e.String()
-	}
-	return &StepError{d.Step, Planning, fmt.Errorf("%w: %s", ErrDrift, text)}
-}
-
 // ended: a later step that has begun names n in its Ends.
 func (s *session) ended(n *node) bool {
 	for _, m := range s.r.book.nodes[n.index+1:] {

@@ -242,7 +242,7 @@ type RunSummary struct {
 	ID      string    `json:"id"`
 	Kind    string    `json:"kind"` // the mode
 	State   State     `json:"state"`
-	Started time.Time `json:"started"`
+	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/slipway-dev/slipway/steps/cloudsql"
 	"github.com/slipway-dev/slipway/steps/cluster"
 	"github.com/slipway-dev/slipway/steps/dns"
+	"github.com/slipway-dev/slipway/steps/gluster"
 	"github.com/slipway-dev/slipway/steps/hosts"
 	"github.com/slipway-dev/slipway/steps/mariadb"
 	"github.com/slipway-dev/slipway/steps/release"
@@ -61,11 +62,18 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 		migrate.BothEyes(w.Rows, w.Artifacts, mariadb.NewLook), migrate.With(w.Rows, w.Keep, mariadb.NewHand))
 	loaded := migrate.Add(rb, cloudsql.Load{Snapshot: rows}, rowsToTarget, migrate.With(w.Load, load, cloudsql.NewHand), schemas.Dep(), accounts.Dep())
 	verified := migrate.Add(rb, cloudsql.Verify{Snapshot: rows, Load: loaded}, rowsToTarget, migrate.NoHands[M](rowsToTarget))
+	mover := kube.Mover{Namespace: site.Namespace, Claim: site.Assets, Image: site.Mover}
+	volume := migrate.BothEyes(w.Unpack, seen(w, cl, volumes.NoMover(), func(v kube.Viewer) volumes.MoverLook { return volumes.OnlyMover(v.Mover(mover)) }), volumes.NewFilesLook)
+	fill := migrate.With(w.Unpack, made(w, cl, func(m kube.Maker) volumes.MoverHand { return m.Mover(mover) }), volumes.NewFilesHand)
+	files := migrate.Add(rb, gluster.Snapshot{Volume: site.Volume, Reuse: site.Reuse, Tool: site.Tool},
+		migrate.BothEyes(w.Files, w.FileArtifacts, gluster.NewLook), migrate.With(w.Files, w.KeepFiles, gluster.NewHand))
+	filled := migrate.Add(rb, volumes.Fill{Snapshot: files, Mover: mover}, volume, fill, claims.Dep())
+	compared := migrate.Add(rb, volumes.Verify{Snapshot: files, Fill: filled, Mover: mover}, volume, fill)
 
 	rb.Phase("open")
-	copied := []migrate.Dep{loaded.Dep(), verified.Dep()}
+	copied := []migrate.Dep{loaded.Dep(), verified.Dep(), filled.Dep(), compared.Dep()}
 	opened := migrate.Add(rb, release.Open{Shape: site.Release, Installed: rel, After: copied, Changes: copied}, releases, makeReleases)
-	visitor := migrate.BothEyes(visited(w, inst, site.Schemas[0]), migrate.Look("snapshots", smoke.Assets(smoke.NoAssets{})), smoke.NewVisitor)
+	visitor := migrate.BothEyes(visited(w, inst, site.Schemas[0]), digests(w, files), smoke.NewVisitor)
 	tested := migrate.Add(rb, smoke.Smoke{Release: rel, Host: site.Name, Checks: site.Checks, Patience: site.Patience, After: []migrate.Dep{opened.Dep()}}, visitor, migrate.NoHands[M](visitor))
 
 	rb.Phase("flip")

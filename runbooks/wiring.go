@@ -5,14 +5,17 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/stamp"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/steps/cloudsql"
 	"github.com/slipway-dev/slipway/steps/cluster"
 	"github.com/slipway-dev/slipway/steps/dns"
+	"github.com/slipway-dev/slipway/steps/gluster"
 	"github.com/slipway-dev/slipway/steps/hosts"
 	"github.com/slipway-dev/slipway/steps/mariadb"
 	"github.com/slipway-dev/slipway/steps/smoke"
+	"github.com/slipway-dev/slipway/steps/volumes"
 )
 
 // Wiring is with what a runbook looks and acts, and all in which a rehearsal and a cut-over differ. Its hands are
@@ -23,11 +26,17 @@ type Wiring[M migrate.Mode] struct {
 	Databases migrate.Eye[hosts.MariaDBLooker]
 	Gluster   migrate.Eye[hosts.GlusterLooker]
 	Rows      migrate.Eye[mariadb.Source]
+	Files     migrate.Eye[gluster.Source]
 
 	// The artifacts on this machine.
 	Artifacts migrate.Eye[mariadb.StoreLook]
 	Keep      migrate.Hand[M, mariadb.StoreHand]
 	Load      migrate.Eye[cloudsql.Artifacts]
+
+	FileArtifacts migrate.Eye[gluster.StoreLook]
+	KeepFiles     migrate.Hand[M, gluster.StoreHand]
+	Unpack        migrate.Eye[volumes.Artifacts]
+	Digests       func(context.Context, snapshot.Files) (smoke.Assets, error)
 
 	// The project: a hand that makes, and deletes what it made.
 	Project      migrate.Eye[cluster.ProjectLook]
@@ -65,6 +74,14 @@ func visited[M migrate.Mode](w Wiring[M], inst migrate.Ref[google.Instance], sch
 	return migrate.LookAt(inst, smoke.Target(smoke.NoTarget{}), func(ctx context.Context, i google.Instance) (smoke.Target, error) {
 		t, err := w.Target(ctx, i)
 		return smoke.OnlyTarget(w.Visit, rowsIn{t, schema}), err
+	})
+}
+
+// digests is an eye on what the files in a snapshot are.
+func digests[M migrate.Mode](w Wiring[M], files migrate.Ref[snapshot.Files]) migrate.Eye[smoke.Assets] {
+	return migrate.LookAt(files, smoke.Assets(smoke.NoAssets{}), func(ctx context.Context, f snapshot.Files) (smoke.Assets, error) {
+		a, err := w.Digests(ctx, f)
+		return smoke.OnlyAssets(a), err
 	})
 }
 

@@ -93,7 +93,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the lab is not up. run and ssh ex
 		machineCommand("start HOST", "start a killed host with the disk it had", startVerb),
 		machineCommand("freeze HOST", "stop a machine where it stands: it holds its connections and answers nothing", freezeVerb),
 		machineCommand("thaw HOST", "let a frozen machine go on", thawVerb),
-		cutCommand(), slowCommand(), healCommand(), configCommand(), proofCommand(), shopperCommand(), rehearseCommand(), serveCommand())
+		cutCommand(), slowCommand(), healCommand(), configCommand(), proofCommand(), shopperCommand(), rehearseCommand(), testCommand(), serveCommand())
 	return root
 }
 

@@ -54,6 +54,7 @@ func (n *nameServers) Restored() []string  { return []string{names.Rehearsal} }
 // clusterPart is the Kubernetes clusters that the cloud gives out: none at first.
 type clusterPart struct {
 	mu       sync.Mutex
+	env      kubernetes.Env
 	clusters *kubernetes.Clusters
 	ca       []byte
 }
@@ -72,25 +73,26 @@ func (p *clusterPart) Prepare(ctx context.Context, lab daemon.Lab, report progre
 	if err != nil {
 		return err
 	}
-	clusters, err := kubernetes.New(kubernetes.Env{Dir: filepath.Join(lab.Place.State, "clusters"), Launcher: lab.Launcher, Network: lab.Network, Rootfs: lab.Store,
-		Builder: builder, Images: images, Preloaded: shopImages(), Resolver: names.Resolver, Report: progress.Discard})
-	if err != nil {
-		return err
-	}
-	if err := clusters.Prepare(ctx); err != nil {
+	env := kubernetes.Env{Dir: filepath.Join(lab.Place.State, "clusters"), Launcher: lab.Launcher, Rootfs: lab.Store,
+		Builder: builder, Images: images, Preloaded: shopImages(), Resolver: names.Resolver, Report: progress.Discard}
+	if err := env.Prepare(ctx); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.clusters = clusters
+	p.env = env
 	return nil
 }
 
-func (p *clusterPart) Up(_, _ context.Context, lab daemon.Lab, _ progress.Func) error {
+func (p *clusterPart) Up(_, _ context.Context, lab daemon.Lab, _ progress.Func) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.clusters == nil {
+		p.env.Network = lab.Network
+		p.clusters, err = kubernetes.New(p.env)
+	}
 	p.ca = lab.Authority.CA()
-	return nil
+	return err
 }
 
 func (p *clusterPart) Down(ctx context.Context) error {

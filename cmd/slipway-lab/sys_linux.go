@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,17 @@ import (
 var windowChange os.Signal = unix.SIGWINCH
 
 func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// interruptGroup interrupts a process that has a session of its own, with all that it started.
+func interruptGroup(pid int) error { return unix.Kill(-pid, unix.SIGINT) }
+
+// killGroup ends what is left of such a process; nothing is left as a rule.
+func killGroup(pid int) error {
+	if err := unix.Kill(-pid, unix.SIGKILL); !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
 
 // enterAndExec replaces this process by a program in a network namespace, where /etc/resolv.conf names one resolver.
 func enterAndExec(space *os.File, resolver string, argv, env []string) error {

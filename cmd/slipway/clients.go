@@ -18,6 +18,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/internal/secret"
+	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
@@ -28,6 +29,7 @@ type source struct {
 	pool    *remote.Pool
 	scan    scan.Source
 	mariadb scan.Account
+	files   *treecopy.Host // the volume's mount that its files are read from
 }
 
 func openSource(c *config.Config, inv *inventory.Inventory) (*source, error) {
@@ -54,7 +56,11 @@ func openSource(c *config.Config, inv *inventory.Inventory) (*source, error) {
 	if s.pool, err = remote.Open(rc, scan.Hosts(inv, c.SSH.User)); err != nil {
 		return nil, &configError{err}
 	}
-	s.scan = scan.Source{Inventory: inv, Looker: remote.NewLooker(s.pool), Dial: s.dial, AtOnce: c.Limits.Hosts, RedisPassword: redis}
+	looker := remote.NewLooker(s.pool)
+	if s.files, err = treecopy.OnHost(looker, c.Source.Gluster.ReadFrom, c.Source.Gluster.Mount); err != nil {
+		return nil, &configError{fmt.Errorf("%s: source.gluster.mount: %w", c.Place("source.gluster.mount"), err)}
+	}
+	s.scan = scan.Source{Inventory: inv, Looker: looker, Dial: s.dial, AtOnce: c.Limits.Hosts, RedisPassword: redis}
 	return s, nil
 }
 

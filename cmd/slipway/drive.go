@@ -50,7 +50,7 @@ func whoAmI() (who, host string, err error) {
 func (p *program) drive(ctx context.Context, run *migrate.Run, dir *journal.Dir, work func(context.Context) error) error {
 	log, err := openLog(filepath.Join(dir.Path(), "log.jsonl"))
 	if err != nil {
-		return errors.Join(err, run.Close())
+		return hint(errors.Join(err, run.Close()), "to go on when that is mended: slipway resume %s", run.ID())
 	}
 	run.Listen(log.event)
 	screen := p.show(run)
@@ -147,6 +147,9 @@ func (p *program) report(dir *journal.Dir, err error) error {
 		fmt.Fprintln(w)
 		return writeStatus(w, r, s)
 	}))
+	if errors.Is(err, migrate.ErrDrift) {
+		s.Next = "look at what differs; then, for each step: slipway resume " + s.ID + " --on-drift STEP=redo --why TEXT (do it again) or --on-drift STEP=accept --why TEXT (leave it as it is)"
+	}
 	return hint(short(err, s), "%s", s.Next)
 }
 

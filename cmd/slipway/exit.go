@@ -78,11 +78,11 @@ func code(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage), errors.As(err, &conf), errors.Is(err, migrate.ErrDigest), errors.Is(err, migrate.ErrNoRun):
+	case errors.As(err, &usage), errors.As(err, &conf), errors.Is(err, migrate.ErrDigest), errors.Is(err, migrate.ErrNoRun), errors.Is(err, migrate.ErrNewer):
 		return exitUsage
 	case errors.Is(err, journal.ErrLocked):
 		return exitLocked
-	case errors.Is(err, migrate.ErrNeedsPerson):
+	case errors.Is(err, migrate.ErrNeedsPerson), errors.Is(err, journal.ErrCorrupt):
 		return exitPerson
 	case errors.Is(err, migrate.ErrRolledBack):
 		return exitRolledBack

@@ -29,13 +29,12 @@ type hunt struct {
 	rand *rand.Rand
 }
 
-// run rehearses, and kills and resumes until every attempt was hit. A run in which one was too quick for its instant is followed by another, which kills
+// run rehearses after the run id, and kills and resumes until every attempt was hit. A run in which one was too quick for its instant is followed by another, which kills
 // those that are left as soon as their intent is on disk.
-func (h *hunt) run(t *testing.T) {
+func (h *hunt) run(t *testing.T, id string) {
 	t.Logf("-kill-seed %d", *seed)
 	h.rand = rand.New(rand.NewPCG(*seed, 0))
 	want := h.want(t)
-	id := ""
 	for try := range 3 {
 		id = h.once(t, want, try > 0, id)
 		if len(h.left(want)) == 0 || t.Failed() {

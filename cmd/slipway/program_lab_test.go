@@ -148,7 +148,7 @@ func (s desk) steps(t *testing.T) []migrate.StepID {
 			ids = append(ids, st.ID)
 		}
 	}
-	if len(ids) < 16 {
+	if len(ids) < 17 {
 		t.Fatalf("the plan has only the steps %v", ids)
 	}
 	return ids

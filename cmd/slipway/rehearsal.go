@@ -11,6 +11,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/web"
+	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
@@ -19,8 +20,11 @@ import (
 	"github.com/slipway-dev/slipway/steps/cloudsql"
 	"github.com/slipway-dev/slipway/steps/cluster"
 	"github.com/slipway-dev/slipway/steps/dns"
+	"github.com/slipway-dev/slipway/steps/gluster"
 	"github.com/slipway-dev/slipway/steps/hosts"
 	"github.com/slipway-dev/slipway/steps/mariadb"
+	"github.com/slipway-dev/slipway/steps/smoke"
+	"github.com/slipway-dev/slipway/steps/volumes"
 )
 
 // rehearsal is the configuration's runbook, wired to rehearse: eyes on the real source, hands on what the run makes and on
@@ -76,12 +80,20 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 		Databases: migrate.Look("source's MariaDB", hosts.MariaDBLooker(scan.LookAtDatabases(src.scan, src.mariadb))),
 		Gluster:   migrate.Look("source's Gluster", hosts.GlusterLooker(scan.LookAtVolume(src.scan, c.Source.Gluster.Volume))),
 		Rows:      migrate.Look("source's MariaDB", mariadb.OnlySource(src.rows(c))),
+		Files:     migrate.Look("source's Gluster", gluster.OnlySource(gluster.Tree{Source: src.files})),
 
 		Artifacts: migrate.Look("snapshots", mariadb.OnlyStore(store)),
 		Keep: migrate.Maker[migrate.Rehearsal]("snapshots", func(context.Context, migrate.Stamp) (mariadb.StoreHand, error) {
 			return store, nil
 		}),
 		Load: migrate.Look("snapshots", cloudsql.OnlyArtifacts(store)),
+
+		FileArtifacts: migrate.Look("snapshots", gluster.OnlyStore(store)),
+		KeepFiles: migrate.Maker[migrate.Rehearsal]("snapshots", func(context.Context, migrate.Stamp) (gluster.StoreHand, error) {
+			return gluster.Store{Store: store.Store}, nil
+		}),
+		Unpack:  migrate.Look("snapshots", volumes.OnlyArtifacts(store)),
+		Digests: func(_ context.Context, f snapshot.Files) (smoke.Assets, error) { return digests(store.Store, f) },
 
 		Project:  migrate.Look("google project", cluster.OnlyProject(tgt.google.LookAtProject(project, location))),
 		Clusters: migrate.Look("google project", cluster.OnlyLook(tgt.google.LookAtClusters(project, location))),
@@ -103,6 +115,19 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 		Target: func(_ context.Context, i google.Instance) (runbooks.Target, error) { return tgt.database(i) },
 		Visit:  web.Client{Roots: tgt.roots, UserAgent: userAgent()},
 	}
+}
+
+// digests are the SHA-256 sums of the files in a snapshot.
+func digests(store *snapshot.Store, f snapshot.Files) (*treecopy.Digests, error) {
+	art, err := store.Open(f.ID, snapshot.Assets)
+	if err != nil {
+		return nil, err
+	}
+	x, err := treecopy.Open(art)
+	if err != nil {
+		return nil, err
+	}
+	return x.Digests(), nil
 }
 
 // keepIn writes facts beside the journal, for people: dir/NAME.json, 0600.

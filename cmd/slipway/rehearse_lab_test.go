@@ -28,7 +28,7 @@ func TestRehearsal(t *testing.T) {
 		return
 	}
 	h := &hunt{desk: s, took: durations(s.records(t, id)), hit: map[attempt]time.Duration{}}
-	h.run(t)
+	h.run(t, id)
 
 	stats := s.noOrderLost(t).Stats
 	t.Logf("customers: %+v", stats)

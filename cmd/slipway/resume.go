@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,28 +12,32 @@ import (
 	"github.com/slipway-dev/slipway/migrate"
 )
 
-// onDrift is what to do about a step that is recorded as done and no longer holds.
+// onDrift are answers to steps that are recorded as done and no longer hold: STEP=redo or STEP=accept.
 type onDrift struct {
-	choice string
-	why    string
+	answers []string
+	why     string
 }
 
-func (d onDrift) verdict() (migrate.Verdict, error) {
-	v := migrate.Verdict{Why: d.why}
-	switch d.choice {
-	case "stop":
-		return v, nil
-	case "redo":
-		v.Choice = migrate.DriftRedo
-	case "accept":
-		v.Choice = migrate.DriftAccept
-	default:
-		return v, errors.New("--on-drift must be stop, redo or accept")
+// verdicts gives them by step; a step without one stops the run.
+func (d onDrift) verdicts() (func(context.Context, migrate.Drift) (migrate.Verdict, error), error) {
+	choices := map[migrate.StepID]migrate.DriftChoice{}
+	for _, a := range d.answers {
+		step, choice, _ := strings.Cut(a, "=")
+		switch choice {
+		case "redo":
+			choices[migrate.StepID(step)] = migrate.DriftRedo
+		case "accept":
+			choices[migrate.StepID(step)] = migrate.DriftAccept
+		default:
+			return nil, fmt.Errorf("--on-drift %s: want STEP=redo or STEP=accept", a)
+		}
 	}
-	if d.why == "" {
-		return v, fmt.Errorf("--on-drift %s wants a reason for the journal: --why TEXT", d.choice)
+	if len(choices) > 0 && d.why == "" {
+		return nil, errors.New("--on-drift wants a reason for the journal: --why TEXT")
 	}
-	return v, nil
+	return func(_ context.Context, drift migrate.Drift) (migrate.Verdict, error) {
+		return migrate.Verdict{Choice: choices[drift.Step], Why: d.why}, nil
+	}, nil
 }
 
 func newResume(p *program) *cobra.Command {
@@ -42,29 +47,30 @@ func newResume(p *program) *cobra.Command {
 		Use:   "resume RUN",
 		Short: "go on with a run that was interrupted, forward or back as its journal says",
 		Long: "resume goes on with a run. Each step that is recorded as done is looked at again first: where the world has\n" +
-			"changed since, the run stops and shows what differs; --on-drift then says whether to redo the step or to accept\n" +
-			"what is there. An intent without an outcome is looked at, never blindly run again.\n\n" + exitCodes,
+			"changed since, the run stops and shows what differs; --on-drift STEP=redo or STEP=accept then says whether to do\n" +
+			"that step again or to leave what is there. An intent without an outcome is looked at, never blindly run again.\n\n" + exitCodes,
 		Args: exactly("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := drift.verdict()
+			ask, err := drift.verdicts()
 			if err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
-			return p.takeUp(cmd.Context(), args[0], func(o *migrate.Options) {
+			return p.takeUp(cmd, args[0], func(o *migrate.Options) {
 				o.Accept = accept
-				o.OnDrift = func(context.Context, migrate.Drift) (migrate.Verdict, error) { return v, nil }
+				o.OnDrift = ask
 			}, (*migrate.Run).Resume)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&drift.choice, "on-drift", "stop", "what to do about a done step that no longer holds: stop, redo or accept")
+	f.StringArrayVar(&drift.answers, "on-drift", nil, "what to do about a done step that no longer holds: STEP=redo or STEP=accept; may be repeated")
 	f.StringVar(&drift.why, "why", "", "reason for redo or accept, for the journal")
 	f.StringVar(&accept, "accept", "", "reason to go on although the program or the configuration is not what the run was opened with")
 	return cmd
 }
 
 // takeUp opens a run again and has work move it. change adds to the options.
-func (p *program) takeUp(ctx context.Context, id string, change func(*migrate.Options), work func(*migrate.Run, context.Context) error) (err error) {
+func (p *program) takeUp(cmd *cobra.Command, id string, change func(*migrate.Options), work func(*migrate.Run, context.Context) error) (err error) {
+	ctx := cmd.Context()
 	rec, err := p.find(id)
 	if err != nil {
 		return err
@@ -82,7 +88,7 @@ func (p *program) takeUp(ctx context.Context, id string, change func(*migrate.Op
 	change(&o)
 	run, err := migrate.Open(rec.dir, r.book, o)
 	if errors.Is(err, migrate.ErrDigest) {
-		return hint(err, "use the program and the configuration that opened the run, or accept the difference: slipway resume %s --accept REASON", id)
+		return hint(err, "use the program and the configuration that opened the run, or accept the difference: slipway %s %s --accept REASON", cmd.Name(), id)
 	}
 	if err != nil {
 		return err

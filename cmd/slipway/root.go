@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -63,9 +64,9 @@ func newRoot(p *program) *cobra.Command {
 	})
 	f := root.PersistentFlags()
 	f.StringVarP(&p.configFile, "config", "c", "slipway.yaml", "configuration")
-	f.StringVar(&p.stateDir, "state", "", "directory of the runs (default: the configuration's state)")
+	f.StringVar(&p.stateDir, "state", "", "directory of what is kept; the runs are in its runs/ (default: the configuration's state)")
 	f.VarP(&p.output, "output", "o", "how to print")
-	root.AddCommand(newInit(p), newPlan(p), newRehearse(p), newResume(p), newRollback(p), newStatus(p), newRuns(p),
+	root.AddCommand(newInit(p), newPlan(p), newRehearse(p), newResume(p), newRollback(p), newWaive(p), newStatus(p), newRuns(p),
 		newJournal(p), newSnapshot(p), newInventory(p), newVersion(p))
 	return root
 }
@@ -85,12 +86,15 @@ func (p *program) runsDir() (string, error) {
 	if p.stateDir != "" {
 		return filepath.Join(p.stateDir, "runs"), nil
 	}
-	c, _, err := config.Load(p.configFile)
-	switch {
-	case err == nil:
-		return filepath.Join(string(c.State), "runs"), nil
-	case errors.Is(err, fs.ErrNotExist):
+	text, err := os.ReadFile(p.configFile)
+	if errors.Is(err, fs.ErrNotExist) {
 		return filepath.Join(filepath.Dir(p.configFile), ".slipway", "runs"), nil
+	}
+	if err == nil {
+		var c *config.Config
+		if c, err = config.Parse(p.configFile, text); err == nil {
+			return filepath.Join(string(c.State), "runs"), nil
+		}
 	}
 	return "", hint(&configError{err}, "to look at runs all the same, say where they are: --state DIR")
 }
@@ -115,6 +119,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		return &usageError{fmt.Errorf("takes %s, got %d arguments", strings.Join(names, " "), len(args)), cmd.CommandPath()}
+	}
+}
+
+// atMost is cobra.MaximumNArgs as a usage error.
+func atMost(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= len(names) {
+			return nil
+		}
+		return &usageError{fmt.Errorf("takes at most %s, got %d arguments", strings.Join(names, " "), len(args)), cmd.CommandPath()}
 	}
 }
 

@@ -63,7 +63,7 @@ func listRuns(root string) ([]runLine, error) {
 		switch {
 		case errors.Is(err, migrate.ErrNoRun):
 		case err != nil:
-			runs = append(runs, runLine{migrate.RunSummary{ID: e.Name(), State: stateDamaged}, err.Error()})
+			runs = append(runs, runLine{migrate.RunSummary{ID: e.Name(), State: stateDamaged}, err.Error() + "; type: slipway journal verify " + e.Name()})
 		default:
 			runs = append(runs, runLine{RunSummary: r.history.Summary(r.held)})
 		}

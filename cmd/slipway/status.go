@@ -43,7 +43,7 @@ func newStatus(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [RUN]",
 		Short: "say where a run stands (the newest one, if none is named), and what to type next",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost("RUN"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			id := ""
 			if len(args) > 0 {
@@ -107,7 +107,8 @@ func next(id string, s migrate.State, held bool) string {
 	case s == migrate.StateKept:
 		return "all is done and left standing. to take it back and delete what it made: slipway rollback " + id
 	case s == migrate.StateNeedsPerson:
-		return "some steps could not be undone. fix what is named above, then: slipway resume " + id
+		return "some steps could not be undone. fix what is named above, then: slipway resume " + id +
+			"   where the thing is gone already: slipway waive " + id + " STEP --why TEXT"
 	}
 	return "the run is over; nothing to type"
 }

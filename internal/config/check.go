@@ -7,7 +7,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/strictyaml"
@@ -327,29 +326,6 @@ func (c *Config) host(inv *inventory.Inventory, path, name string, role inventor
 			with = append(with, h.Name)
 		}
 		c.file.Problem(path, fmt.Sprintf("%s does not have the role %s", name, role), "these have it: "+strings.Join(with, ", "))
-	}
-}
-
-// checkFiles looks whether files that will be needed late are there now. Secrets are not looked at: they are resolved when
-// they are used.
-func (c *Config) checkFiles() {
-	paths := []struct {
-		path string
-		file Path
-	}{{"ca_file", c.CAFile}, {"release.chart", c.Release.Chart}}
-	for i, v := range c.Release.Values {
-		paths = append(paths, struct {
-			path string
-			file Path
-		}{strictyaml.Index("release.values", i), v})
-	}
-	for _, p := range paths {
-		if p.file == "" {
-			continue
-		}
-		if _, err := os.Stat(string(p.file)); err != nil {
-			c.file.Problem(p.path, strconv.Quote(string(p.file))+" can't be read: "+errnoText(err), "")
-		}
 	}
 }
 

@@ -6,12 +6,10 @@
 package config
 
 import (
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -46,7 +44,8 @@ type Config struct {
 	Snapshots Snapshots `yaml:"snapshots" json:"snapshots"`
 	Limits    Limits    `yaml:"limits" json:"limits"`
 
-	file *strictyaml.File
+	file    *strictyaml.File
+	digests []Digest
 }
 
 // Path is a file or directory.
@@ -295,12 +294,20 @@ func defaults() *Config {
 //go:embed example.yaml
 var Example string
 
+// missingError is a configuration that isn't there.
+type missingError struct{ path string }
+
+func (e missingError) Error() string { return e.path + " does not exist; type: slipway init" }
+
+// Is says that it is fs.ErrNotExist.
+func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
+
 // Load reads slipway.yaml and the inventory that it names, and checks each and both together. All problems of both files
 // come at once, as strictyaml.Problems; what is wrong with reading them is an error of another type.
 func Load(path string) (*Config, *inventory.Inventory, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s does not exist; type: slipway init", path)
+		return nil, nil, missingError{path}
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read configuration: %w", err)
@@ -321,7 +328,7 @@ func Load(path string) (*Config, *inventory.Inventory, error) {
 			c.against(inv)
 		}
 	}
-	c.checkFiles()
+	c.readFiles()
 	var mine strictyaml.Problems
 	errors.As(c.file.Err(), &mine)
 	if all := append(mine, others...); len(all) > 0 {
@@ -344,6 +351,7 @@ func parse(name string, text []byte) *Config {
 	c.file = strictyaml.Decode(name, text, c)
 	c.fill()
 	c.check()
+	digests(&c.digests, "", reflect.ValueOf(c).Elem()) // of the paths as written: a resume may come from another directory
 	c.resolve(filepath.Dir(name))
 	return c
 }
@@ -413,39 +421,6 @@ func walk(v reflect.Value, visit func(reflect.Value) bool) {
 		if !v.IsNil() {
 			walk(v.Elem(), visit)
 		}
-	}
-}
-
-// Digest is a setting's name and the SHA-256, in hex, of its value as it is in force, defaults included. Of a secret it's
-// the reference's.
-type Digest struct{ Name, SHA256 string }
-
-// Digests are of every setting that says what a run does, in the order of the file's documentation. A resume compares them.
-// ssh, limits and state aren't among them: they say how this machine gets there, and a run may be resumed from another.
-func (c *Config) Digests() []Digest {
-	var out []Digest
-	digests(&out, "", reflect.ValueOf(c).Elem())
-	return out
-}
-
-func digests(out *[]Digest, path string, v reflect.Value) {
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("json")
-		switch {
-		case name == "", path == "" && (name == "ssh" || name == "limits" || name == "state" || name == "inventory"):
-			continue
-		}
-		at := strictyaml.Join(path, name)
-		if f := v.Field(i); f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[secret.Ref]() {
-			digests(out, at, f)
-			continue
-		}
-		b, err := json.Marshal(v.Field(i).Interface())
-		if err != nil {
-			panic(fmt.Sprintf("config: %s: %v", at, err)) // plain data can't fail
-		}
-		sum := sha256.Sum256(b)
-		*out = append(*out, Digest{at, hex.EncodeToString(sum[:])})
 	}
 }
 

@@ -254,6 +254,38 @@ func TestBothFilesProblemsComeTogether(t *testing.T) {
 	}
 }
 
+// TestDigestsOfFiles: where the files are is no difference, and what is in them is one.
+func TestDigestsOfFiles(t *testing.T) {
+	load := func(dir, values string) []config.Digest {
+		t.Helper()
+		text := strings.Replace(config.Example, "  # values: [values-rehearsal.yaml]", "  values: [more.yaml]", 1)
+		for name, text := range map[string]string{"slipway.yaml": text, "inventory.yaml": inventory.Example, "more.yaml": values} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, _, err := config.Load(filepath.Join(dir, "slipway.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Digests()
+	}
+	here := load(t.TempDir(), "a: 1")
+	if there := load(t.TempDir(), "a: 1"); !slices.Equal(here, there) {
+		t.Errorf("the same files in another directory differ:\n%v\n%v", here, there)
+	}
+	changed := load(t.TempDir(), "a: 2")
+	var differ []string
+	for i := range here {
+		if here[i] != changed[i] {
+			differ = append(differ, here[i].Name)
+		}
+	}
+	if !slices.Equal(differ, []string{"contents of release.values[0]"}) {
+		t.Errorf("other values differ in %q", differ)
+	}
+}
+
 func TestDigests(t *testing.T) {
 	digests := func(from, to string) map[string]string {
 		t.Helper()

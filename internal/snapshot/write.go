@@ -22,8 +22,8 @@ import (
 
 // Writer makes one part. Files may be created from several goroutines; Commit or Abort ends it.
 //
-// A part that a killed run left half made is begun anew: a consistent read of the source ends with the connection
-// that had it, so there is nothing to go on from.
+// A part that a killed run left half made is begun anew where a consistent read of the source ended with the connection
+// that had it (Begin), or gone on with where each file holds for itself (Resume).
 type Writer struct {
 	store  *Store
 	id     ID
@@ -44,11 +44,16 @@ type Writer struct {
 //
 // ErrExists when the part is whole (use it), ErrBusy when another process writes it, *NoSpaceError when it can't fit.
 func (s *Store) Begin(ctx context.Context, owner ID, p Part, expect int64) (*Writer, error) {
+	return s.begin(owner, p, expect, func(w *Writer) error { return w.empty(ctx) })
+}
+
+// begin opens a half-made part and has prepare deal with what an earlier attempt left in it.
+func (s *Store) begin(owner ID, p Part, expect int64, prepare func(*Writer) error) (*Writer, error) {
 	if err := owner.Check(); err != nil {
 		return nil, err
 	}
 	w := &Writer{store: s, id: owner, part: p, begun: time.Now().UTC(), expect: expect}
-	if err := w.begin(ctx); err != nil {
+	if err := w.begin(prepare); err != nil {
 		return nil, w.explain("begin", err)
 	}
 	return w, nil
@@ -57,7 +62,7 @@ func (s *Store) Begin(ctx context.Context, owner ID, p Part, expect int64) (*Wri
 // leastRatio is the best compression that rows are credited with when it is asked whether they can fit.
 const leastRatio = 10
 
-func (w *Writer) begin(ctx context.Context) error {
+func (w *Writer) begin(prepare func(*Writer) error) error {
 	half := w.store.half(w.id, w.part)
 	if err := makeDir(filepath.Dir(half)); err != nil {
 		return err
@@ -74,13 +79,16 @@ func (w *Writer) begin(ctx context.Context) error {
 	if w.unlock, err = lock(half); err != nil {
 		return err
 	}
-	if err = w.empty(ctx); err == nil {
+	if err = prepare(w); err == nil {
 		var free int64
 		if free, err = w.store.sys.free(half); err == nil && free < w.expect/leastRatio {
 			err = syscall.ENOSPC
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		w.unlock() // told to stop: what is there can still be gone on with
+	case err != nil:
 		err = errors.Join(err, w.Abort())
 	}
 	return err
@@ -283,6 +291,7 @@ func (w *Writer) Commit(ctx context.Context, c Contents) (*Artifact, error) {
 		return nil, w.explain("commit", err)
 	}
 	for _, step := range []func() error{
+		func() error { return w.dropNotes(half) },
 		func() error { return syncDir(half) },
 		func() error { return os.Rename(half, whole) },
 		func() error { return syncDir(filepath.Dir(whole)) },

@@ -63,7 +63,8 @@ type Part interface {
 	Config(ctx context.Context, dir string) error
 }
 
-// Preparer is a Part with long work that needs no host: Prepare is called when the network is there, and runs side by side with the hosts' coming up.
+// Preparer is a Part with long work that needs neither network nor hosts: Prepare is called first of all and runs side by side with their coming up. lab has
+// no Network and no Fleet yet.
 type Preparer interface {
 	Prepare(ctx context.Context, lab Lab, report progress.Func) error
 }
@@ -177,9 +178,6 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	defer d.busy.Unlock()
 	d.setReport(report)
 	defer d.setReport(progress.Discard)
-	if err := d.connect(ctx); err != nil {
-		return err
-	}
 	parts := slices.Clone(d.parts)
 	for _, name := range req.Without {
 		i := slices.IndexFunc(parts, func(p Part) bool { return p.Name() == name })
@@ -192,32 +190,7 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	if err := size.Check(); err != nil {
 		return err
 	}
-	group, gctx := errgroup.WithContext(ctx)
-	for _, part := range parts {
-		preparer, ok := part.(Preparer)
-		if !ok || slices.Contains(d.prepared, part) {
-			continue
-		}
-		d.prepared = append(d.prepared, part)
-		group.Go(func() error {
-			if err := preparer.Prepare(gctx, d.lab, report); err != nil {
-				return fmt.Errorf("%s: %w", part.Name(), err)
-			}
-			return nil
-		})
-	}
-	group.Go(func() error {
-		var layers []rootfs.Layer
-		for _, part := range parts {
-			layers = append(layers, part.Layers()...)
-		}
-		if err := d.lab.Store.EnsureAll(gctx, append(layers, fleet.Layers()...)...); err != nil {
-			return err
-		}
-		return d.lab.Fleet.Up(gctx, fleet.Options{Size: size, Fresh: req.Fresh, Saved: req.Checkpoint}, report)
-	})
-	if err := group.Wait(); err != nil {
-		d.prepared = nil
+	if err := d.prepareAndStart(ctx, parts, fleet.Options{Size: size, Fresh: req.Fresh, Saved: req.Checkpoint}, report); err != nil {
 		return err
 	}
 	secrets, err := d.lab.Fleet.Secrets()
@@ -241,6 +214,44 @@ func (d *Daemon) bringUp(ctx, life context.Context, req verb.UpRequest, report p
 	defer d.mu.Unlock()
 	d.up, d.size = true, d.lab.Fleet.Size()
 	return nil
+}
+
+// prepareAndStart does all that takes long, side by side: what parts prepare, the root file systems, network and hosts.
+func (d *Daemon) prepareAndStart(ctx context.Context, parts []Part, o fleet.Options, report progress.Func) error {
+	group, gctx := errgroup.WithContext(ctx)
+	bare := d.lab
+	bare.Network, bare.Fleet = nil, nil
+	for _, part := range parts {
+		preparer, ok := part.(Preparer)
+		if !ok || slices.Contains(d.prepared, part) {
+			continue
+		}
+		d.prepared = append(d.prepared, part)
+		group.Go(func() error {
+			if err := preparer.Prepare(gctx, bare, report); err != nil {
+				return fmt.Errorf("%s: %w", part.Name(), err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		layers := fleet.Layers()
+		for _, part := range parts {
+			layers = append(layers, part.Layers()...)
+		}
+		below, bctx := errgroup.WithContext(gctx)
+		below.Go(func() error { return d.lab.Store.EnsureAll(bctx, layers...) })
+		below.Go(func() error { return d.connect(bctx) })
+		if err := below.Wait(); err != nil {
+			return err
+		}
+		return d.lab.Fleet.Up(gctx, o, report)
+	})
+	err := group.Wait()
+	if err != nil {
+		d.prepared = nil
+	}
+	return err
 }
 
 func (d *Daemon) partNames() string {

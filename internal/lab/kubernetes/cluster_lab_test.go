@@ -231,7 +231,7 @@ func (b *bench) host(t *testing.T, name, addr string) *machine.Machine {
 
 func TestCluster(t *testing.T) {
 	b := newBench(t)
-	if err := b.clusters.Prepare(t.Context()); err != nil {
+	if err := b.env.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	before := leftovers(t)

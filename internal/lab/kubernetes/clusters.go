@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/slipway-dev/slipway/internal/lab/image"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 	"github.com/slipway-dev/slipway/internal/lab/network"
@@ -98,27 +100,32 @@ type prepared struct {
 }
 
 // Prepare builds what clusters are made of, unless it is cached: Kubernetes (minutes), the machines' root file system, the images. Start does it too; whoever
-// has other things to do in the meantime calls it first.
-func (c *Clusters) Prepare(ctx context.Context) error {
-	_, err := c.prepare(ctx)
+// has other things to do in the meantime calls it first. It needs of Env only Rootfs, Builder, Images and Preloaded.
+func (e Env) Prepare(ctx context.Context) error {
+	_, err := e.prepare(ctx)
 	return err
 }
 
-func (c *Clusters) prepare(ctx context.Context) (prepared, error) {
+func (e Env) prepare(ctx context.Context) (prepared, error) {
 	var p prepared
-	var err error
-	if p.lower, err = c.env.Rootfs.Ensure(ctx, image.Engine); err != nil {
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		p.lower, err = e.Rootfs.Ensure(gctx, image.Engine)
+		return err
+	})
+	group.Go(func() (err error) {
+		p.programs, err = e.Builder.Ensure(gctx)
+		return err
+	})
+	if err := group.Wait(); err != nil {
 		return p, err
 	}
-	if p.programs, err = c.env.Builder.Ensure(ctx); err != nil {
-		return p, err
-	}
-	pause, err := c.env.Images.Pause(ctx)
+	pause, err := e.Images.Pause(ctx)
 	if err != nil {
 		return p, err
 	}
-	images := append([]image.Image{pause, dnsImage(p.programs), Tools}, c.env.Preloaded...)
-	p.images, err = c.env.Images.Ensure(ctx, images)
+	images := append([]image.Image{pause, dnsImage(p.programs), Tools}, e.Preloaded...)
+	p.images, err = e.Images.Ensure(ctx, images)
 	return p, err
 }
 
@@ -132,7 +139,7 @@ func (c *Clusters) Start(ctx context.Context, spec Spec, report progress.Func) (
 	if err := spec.check(); err != nil {
 		return Endpoint{}, err
 	}
-	p, err := c.prepare(ctx)
+	p, err := c.env.prepare(ctx)
 	if err != nil {
 		return Endpoint{}, fmt.Errorf("cluster %s: %w", spec.Name, err)
 	}

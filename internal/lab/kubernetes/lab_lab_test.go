@@ -39,6 +39,7 @@ type bench struct {
 	launcher *machine.Launcher
 	network  *network.Network
 	roots    *rootfs.Store
+	env      Env
 	clusters *Clusters
 	webhook  Webhook
 	report   progress.Func
@@ -105,9 +106,9 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.clusters, err = New(Env{Dir: filepath.Join(b.dir, "clusters"), Launcher: b.launcher, Network: b.network, Rootfs: b.roots, Builder: builder, Images: images,
-		Resolver: netip.MustParseAddr("10.77.0.1"), Report: b.report})
-	if err != nil {
+	b.env = Env{Dir: filepath.Join(b.dir, "clusters"), Launcher: b.launcher, Network: b.network, Rootfs: b.roots, Builder: builder, Images: images,
+		Resolver: netip.MustParseAddr("10.77.0.1"), Report: b.report}
+	if b.clusters, err = New(b.env); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

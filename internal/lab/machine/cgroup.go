@@ -152,11 +152,14 @@ func (h hierarchy) makeV1(rel string) (string, error) {
 	return dir, nil
 }
 
+// groupPatience is for how long a group may stay busy: 2 s were not enough on 2 processors with 40 programs that wanted them.
+const groupPatience = 30 * time.Second
+
 // removeGroups removes a tree of groups whose processes have ended. The kernel lets go of a group a moment after its last process has been
 // waited for, hence the patience.
 func removeGroups(ctx context.Context, top string) error {
 	var err error
-	for range 100 {
+	for until := time.Now().Add(groupPatience); time.Now().Before(until); {
 		if err = rmdirTree(top); err == nil {
 			return nil
 		}

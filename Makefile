@@ -1,0 +1,51 @@
+# Slipway. `make` lists what there is to make.
+
+# One set of flags for everything, the lab's Kubernetes included: what is compiled once is compiled for all.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath
+export PATH := $(PATH):/usr/local/go/bin
+export HOME ?= /root
+
+version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+lab := bin/slipway-lab
+
+# What is missing on this machine is said in one line, before anything is begun.
+lack := $(if $(filter rehearse test,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
+$(if $(lack),$(error $(lack)))
+
+.PHONY: help build check rehearse test bench clean setup
+.NOTPARALLEL:
+
+help:
+	@echo 'make rehearse   one full rehearsal on this machine, all set-up included (Debian 12, Go, root)'
+	@echo 'make test       all tests, all set-up included (Debian 12, Go, root)'
+	@echo 'make check      the quick part of it: format, vet, staticcheck, architecture, unit tests'
+	@echo 'make build      bin/slipway and bin/slipway-lab'
+	@echo 'make bench      the benchmarks'
+	@echo 'make clean      take the lab down and remove bin; the caches in /var/cache/slipway-lab stay'
+
+build:
+	go build -buildvcs=false -ldflags '-s -w -X main.version=$(version)' -o bin/ ./cmd/...
+
+check:
+	@unformatted=$$(gofmt -l cmd internal inventory migrate runbooks steps); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	go vet -tags lab ./...
+	go tool staticcheck -tags lab ./...
+	go test ./...
+
+# ARGS go to slipway rehearse: make rehearse ARGS='--snapshot ID'
+rehearse: setup build
+	$(lab) rehearse $(if $(ARGS),-- $(ARGS))
+
+test: setup check build
+	$(lab) test
+
+bench:
+	go test -run '^$$' -bench . -benchmem $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
+
+clean:
+	@if [ -x $(lab) ]; then $(lab) down; fi
+	rm -rf bin
+
+setup:
+	@.ci/setup install
