@@ -58,7 +58,7 @@ func newResume(p *program) *cobra.Command {
 			return p.takeUp(cmd, args[0], func(o *migrate.Options) {
 				o.Accept = accept
 				o.OnDrift = ask
-			}, (*migrate.Run).Resume)
+			}, func(ctx context.Context, run *migrate.Run) error { return run.Resume(ctx) })
 		},
 	}
 	f := cmd.Flags()
@@ -69,7 +69,7 @@ func newResume(p *program) *cobra.Command {
 }
 
 // takeUp opens a run again and has work move it. change adds to the options.
-func (p *program) takeUp(cmd *cobra.Command, id string, change func(*migrate.Options), work func(*migrate.Run, context.Context) error) (err error) {
+func (p *program) takeUp(cmd *cobra.Command, id string, change func(*migrate.Options), work func(context.Context, *migrate.Run) error) (err error) {
 	ctx := cmd.Context()
 	rec, err := p.find(id)
 	if err != nil {
@@ -93,5 +93,5 @@ func (p *program) takeUp(cmd *cobra.Command, id string, change func(*migrate.Opt
 	if err != nil {
 		return err
 	}
-	return p.drive(ctx, run, rec.dir, func(ctx context.Context) error { return work(run, ctx) })
+	return p.drive(ctx, run, rec.dir, func(ctx context.Context) error { return work(ctx, run) })
 }

@@ -23,7 +23,7 @@ func newRollback(p *program) *cobra.Command {
 				why = "slipway rollback"
 			}
 			return p.takeUp(cmd, args[0], func(o *migrate.Options) { o.Accept = accept },
-				func(run *migrate.Run, ctx context.Context) error {
+				func(ctx context.Context, run *migrate.Run) error {
 					err := run.Rollback(ctx, migrate.StepID(to), why)
 					if errors.Is(err, migrate.ErrRolledBack) {
 						return nil // as asked for

@@ -18,7 +18,7 @@ func newWaive(p *program) *cobra.Command {
 		Args: exactly("RUN", "STEP"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.takeUp(cmd, args[0], func(o *migrate.Options) { o.Accept = accept },
-				func(run *migrate.Run, _ context.Context) error { return run.Waive(migrate.StepID(args[1]), "", why) })
+				func(_ context.Context, run *migrate.Run) error { return run.Waive(migrate.StepID(args[1]), "", why) })
 		},
 	}
 	cmd.Flags().StringVar(&why, "why", "", "reason, for the journal")
