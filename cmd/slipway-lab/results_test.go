@@ -22,9 +22,9 @@ func TestResults(t *testing.T) {
 	}{
 		{"passed", good + ends, nil, true, "TestOne 12 s"},
 		{"failed", one + `{"Action":"fail","Test":"TestOne"}` + "\n" + `{"Action":"fail"}` + "\n", nil, false, "one says"},
-		{"failed, and the program ended well", one + `{"Action":"fail","Test":"TestOne"}` + "\n" + ends, nil, false, "one says"},
+		{"failed, and the program ended well", good + `{"Action":"output","Test":"TestTwo","Output":"two says\n"}` + "\n" + `{"Action":"fail","Test":"TestTwo"}` + "\n" + ends, nil, false, "two says"},
 		{"skipped", good + `{"Action":"skip","Test":"TestTwo"}` + "\n" + ends, nil, false, "TestTwo was skipped"},
-		{"died", one, nil, false, "one says"},
+		{"died", good + `{"Action":"output","Test":"TestTwo","Output":"two says\n"}` + "\n", nil, false, "two says"},
 		{"no tests", ends, nil, false, "no test passed or failed"},
 		{"could not be run", "", errors.New("no such program"), false, "no such program"},
 		{"says something else", good + "what?\n" + ends, nil, false, "what?"},
