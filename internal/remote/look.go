@@ -74,3 +74,6 @@ func (w *bounded) Write(b []byte) (int, error) {
 	}
 	return w.b.Write(b)
 }
+
+// Argv is what a query runs, for plans, and for tests that run it elsewhere.
+func Argv(q Query) []string { return append([]string(nil), q.argv...) }

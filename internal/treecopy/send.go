@@ -29,7 +29,7 @@ type Sent struct{ Files, Bytes int64 }
 //
 // What was sent is counted when it has left this program; that it arrived is known when Send returns without an error.
 func (x *Index) Send(ctx context.Context, to Extractor, entries []int, at int, progress func(Progress)) (Sent, error) {
-	s := &sending{x: x, to: to, tell: progress}
+	s := &sending{x: x, to: to, tell: progress, seen: map[int]bool{}}
 	files, dirs := s.sort(entries)
 	s.progress.Since = time.Now()
 	s.progress.Doing = "making directories"
@@ -81,6 +81,7 @@ type sending struct {
 	tell     func(Progress)
 	progress Progress
 	sent     Sent
+	seen     map[int]bool // groups that were counted
 }
 
 // sort gives the members to send by the artifact's files. If anything is sent, so are all directories.
@@ -102,11 +103,16 @@ func (s *sending) sort(entries []int) (files, dirs []chunkPart) {
 			continue
 		}
 		by[dir][e.Chunk] = append(by[dir][e.Chunk], e)
-		if e.Kind == File {
-			s.progress.TotalFiles++
-			s.progress.TotalBytes += s.cost(&e)
+		if e.Kind != File {
+			continue
 		}
+		s.progress.TotalBytes += s.cost(&e)
+		if e.Group == 0 || !s.seen[e.Group] {
+			s.progress.TotalFiles++
+		}
+		s.seen[e.Group] = true
 	}
+	clear(s.seen)
 	for _, f := range s.x.art.Manifest.Files {
 		for _, dir := range []bool{true, false} {
 			members := by[dir][f.Name]
@@ -241,7 +247,10 @@ func (s *sending) count(e *Entry) {
 		return
 	}
 	s.mu.Lock()
-	s.sent.Files++
+	if e.Group == 0 || !s.seen[e.Group] {
+		s.sent.Files++
+	}
+	s.seen[e.Group] = true
 	s.sent.Bytes += s.cost(e)
 	s.progress.Files, s.progress.Bytes = s.sent.Files, s.sent.Bytes
 	p := s.progress

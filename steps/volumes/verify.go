@@ -98,6 +98,7 @@ func (st Verify) Run(ctx context.Context, s *migrate.Scope[FilesHand], want Veri
 			st.Mover.Namespace, st.Mover.Claim, err, s.Run())
 	}
 	want.Entries, want.Files, want.Bytes = int64(len(x.Entries)), got.Files, got.Bytes
+	s.Moved(migrate.Tally{Files: got.Files, Bytes: got.Bytes})
 	return want, m.Stop(ctx, s.Tell)
 }
 
