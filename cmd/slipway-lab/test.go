@@ -128,7 +128,7 @@ func (l labTests) test(ctx context.Context, self string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	report := progress.Printer(os.Stderr, 5*time.Second)
+	report := progress.Printer(os.Stderr, 10*time.Second)
 	programs, err := l.compile(ctx, tmp, report)
 	if err != nil {
 		return err

@@ -147,18 +147,21 @@ func passing(err error) bool {
 // again sends a request until it is answered or refused, for at most pace.trouble.
 func again[T any](ctx context.Context, c *Cluster, ask func() (T, error)) (T, error) {
 	began := time.Now()
+	var refused time.Time // the token, first
 	for wait := c.pace.next(0); ; wait = c.pace.next(wait) {
 		v, err := ask()
 		if err != nil && ctx.Err() != nil {
 			return v, context.Cause(ctx)
 		}
-		limit := c.pace.trouble
-		if apierrors.IsUnauthorized(err) {
-			limit = c.pace.stranger
-		} else if !passing(err) {
-			return v, err
-		}
-		if time.Since(began) > limit {
+		switch {
+		case apierrors.IsUnauthorized(err):
+			if refused.IsZero() {
+				refused = time.Now()
+			}
+			if time.Since(refused) > c.pace.stranger {
+				return v, err
+			}
+		case !passing(err), time.Since(began) > c.pace.trouble:
 			return v, err
 		}
 		if err := sleep(ctx, wait); err != nil {
