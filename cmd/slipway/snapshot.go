@@ -11,6 +11,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/snapshot"
+	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/ui"
 )
 
@@ -143,6 +144,9 @@ func (p *program) verifySnapshot(cmd *cobra.Command, dir string, id snapshot.ID)
 			continue
 		}
 		a, err := store.Open(id, pt)
+		if err == nil && pt == snapshot.Assets {
+			_, err = treecopy.Open(a)
+		}
 		if err == nil {
 			err = a.Verify(cmd.Context(), nil)
 		}

@@ -128,7 +128,7 @@ func (t *taking) readBatch(ctx context.Context, names []Bytes) (got []Bytes, err
 	if err != nil {
 		return nil, err
 	}
-	var bytes int64
+	var files, bytes int64
 	name := fmt.Sprintf("batch-%06d.tar.zst", n.Number)
 	err = t.stream(ctx, names, func(r io.Reader) error {
 		return scan(io.TeeReader(r, chunk), name, func(k int64) {
@@ -137,7 +137,10 @@ func (t *taking) readBatch(ctx context.Context, names []Bytes) (got []Bytes, err
 		}, func(e Entry) error {
 			n.Entries = append(n.Entries, e)
 			got = append(got, e.Path)
-			t.tell(func(p *Progress) { p.Files++ })
+			if e.Kind == File {
+				files++
+				t.tell(func(p *Progress) { p.Files++ })
+			}
 			return nil
 		})
 	})
@@ -146,7 +149,7 @@ func (t *taking) readBatch(ctx context.Context, names []Bytes) (got []Bytes, err
 		err = nil // files changed while they were read: the next listing says which
 	}
 	if err != nil || len(n.Entries) == 0 {
-		t.tell(func(p *Progress) { p.Bytes, p.Files = p.Bytes-bytes, p.Files-int64(len(got)) })
+		t.tell(func(p *Progress) { p.Bytes, p.Files = p.Bytes-bytes, p.Files-files })
 		return got, errors.Join(err, chunk.Discard())
 	}
 	if _, err := chunk.CloseNoted(n); err != nil {

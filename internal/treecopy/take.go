@@ -139,8 +139,10 @@ func (t *taking) adopt(kept []snapshot.Kept) error {
 		}
 	}
 	for _, e := range t.read {
-		t.progress.Files++
-		t.progress.Bytes += e.Size
+		if e.Kind == File {
+			t.progress.Files++
+			t.progress.Bytes += e.Size
+		}
 	}
 	t.progress.Reused = t.progress.Files
 	return nil
