@@ -184,8 +184,14 @@ func (s *sending) stream(ctx context.Context, parts []chunkPart) error {
 // full says of a target that it is full, in one word that callers can ask for.
 func full(err error) error {
 	var f *Failed
-	if errors.As(err, &f) && (strings.Contains(f.Stderr, "No space left on device") || strings.Contains(f.Stderr, "Disk quota exceeded")) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+	if !errors.As(err, &f) {
+		return err
+	}
+	// The write that fills a disk up is a short one, and tar doesn't try for the reason.
+	for _, said := range []string{"No space left on device", "Disk quota exceeded", "Wrote only "} {
+		if strings.Contains(f.Stderr, said) {
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
 	}
 	return err
 }

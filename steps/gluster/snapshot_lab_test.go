@@ -27,7 +27,10 @@ const (
 )
 
 // web opens the mount on web1 as the product does: as an ordinary user who may only look.
-func web(t *testing.T, lab *labtest.Lab) *treecopy.Host {
+func web(t *testing.T, lab *labtest.Lab) *treecopy.Host { return in(t, lab, mount) }
+
+// in opens any directory there.
+func in(t *testing.T, lab *labtest.Lab, dir string) *treecopy.Host {
 	t.Helper()
 	h := lab.Host(t, readFrom)
 	pool, err := remote.Open(remote.Config{User: "slipway", KnownHosts: lab.Access("known_hosts"), Keys: []remote.Key{{Path: lab.Access(fleet.SlipwayKeyFile)}}},
@@ -36,7 +39,7 @@ func web(t *testing.T, lab *labtest.Lab) *treecopy.Host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = pool.Close() })
-	src, err := treecopy.OnHost(remote.NewLooker(pool), readFrom, mount)
+	src, err := treecopy.OnHost(remote.NewLooker(pool), readFrom, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,17 +145,7 @@ func TestNotMountedForReal(t *testing.T) {
 	if err := (Snapshot{Volume: "other"}).mounted(t.Context(), Tree{src}); !errors.Is(err, treecopy.ErrNotMounted) {
 		t.Error(err)
 	}
-	h := lab.Host(t, readFrom)
-	pool, err := remote.Open(remote.Config{User: "slipway", KnownHosts: lab.Access("known_hosts"), Keys: []remote.Key{{Path: lab.Access(fleet.SlipwayKeyFile)}}},
-		[]remote.Host{{Name: readFrom, Address: h.Addr.String()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	other, err := treecopy.OnHost(remote.NewLooker(pool), readFrom, "/srv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := in(t, lab, "/srv")
 	if err := (Snapshot{Volume: "assets"}).mounted(t.Context(), Tree{other}); !errors.Is(err, treecopy.ErrNotMounted) || !strings.Contains(err.Error(), "web1:/srv is on a file system of type") {
 		t.Error(err)
 	}
@@ -161,7 +154,10 @@ func TestNotMountedForReal(t *testing.T) {
 // A host that goes away in the middle: what was read is kept, and the next attempt reads the rest.
 func TestCutForReal(t *testing.T) {
 	lab := labtest.Alone(t)
-	src, store := web(t, lab), newStore(t)
+	dir := mount + "/many"
+	lab.Root(t, readFrom, "sh", "-c", `rm -rf "$0"; mkdir "$0"; cd "$0"; seq 600 | split -l 1 -a 3 - f; chown -R 33:33 .`, dir)
+	t.Cleanup(func() { lab.Root(t, readFrom, "rm", "-rf", dir) })
+	src, store := in(t, lab, dir), newStore(t)
 	var kept atomic.Int64
 	cut := func(p treecopy.Progress) {
 		half, err := filepath.Glob(filepath.Join(store.Dir(), string(labRun), ".assets.half", ".*.note"))
@@ -169,7 +165,7 @@ func TestCutForReal(t *testing.T) {
 			lab.Kill(t, readFrom)
 		}
 	}
-	_, err := Tree{src}.Take(t.Context(), store, labRun, treecopy.Options{Progress: cut, BatchFiles: 100})
+	_, err := Tree{src}.Take(t.Context(), store, labRun, treecopy.Options{Progress: cut, Readers: 1, BatchFiles: 50})
 	if !errors.Is(err, treecopy.ErrLost) {
 		t.Fatalf("with its host killed: %v", err)
 	}
@@ -177,11 +173,11 @@ func TestCutForReal(t *testing.T) {
 	lab.Start(t, readFrom)
 	lab.WaitHealthy(t)
 	var last treecopy.Progress
-	art, err := Tree{web(t, lab)}.Take(t.Context(), store, labRun, treecopy.Options{Progress: func(p treecopy.Progress) { last = p }, BatchFiles: 100})
+	art, err := Tree{in(t, lab, dir)}.Take(t.Context(), store, labRun, treecopy.Options{Progress: func(p treecopy.Progress) { last = p }, Readers: 1, BatchFiles: 50})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last.Reused < 100 {
+	if last.Reused < 50 || last.Reused >= 600 {
 		t.Errorf("%d entries were kept of %d batches", last.Reused, kept.Load())
 	}
 	if err := art.Verify(t.Context(), nil); err != nil {

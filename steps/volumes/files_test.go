@@ -61,6 +61,7 @@ type disk struct {
 
 	onExtract func(b []byte) error // in place of a whole extraction; nil error: go on
 	onHash    func()
+	made      int // movers
 }
 
 func newDisk(p *steptest.Process) *disk {
@@ -133,7 +134,7 @@ func (f filler) Start(context.Context, kube.Tell) error {
 	if f.mover != "" {
 		return kube.ErrExists
 	}
-	return f.act("make the mover", nil, func() error { f.mover = f.run; return nil })
+	return f.act("make the mover", nil, func() error { f.mover, f.made = f.run, f.made+1; return nil })
 }
 
 func (f filler) Stop(context.Context, kube.Tell) error {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/google"
+	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/treecopy/treetest"
 	"github.com/slipway-dev/slipway/migrate"
@@ -157,6 +158,10 @@ func TestFullVolume(t *testing.T) {
 		return nil
 	}
 	says(t, c.life(), "the volume is full", "volumes.size", "slipway resume")
+	d.onExtract = func([]byte) error {
+		return &treecopy.Failed{What: "pod: tar", Status: 2, Stderr: "tar: ./x: Wrote only 1024 of 10240 bytes"}
+	}
+	says(t, c.life(), "the volume is full", "slipway resume")
 	d.onExtract = nil
 	if err := c.life(); err != nil {
 		t.Error("with room again:", err)
@@ -210,6 +215,9 @@ func TestOnlyWhatIsMissingIsSentAgain(t *testing.T) {
 	if len(sent) != 2 || len(sent[0]) != 7 {
 		t.Fatalf("sent: %q", sent)
 	}
+	if d.made != 2 {
+		t.Errorf("%d movers were made: a command that was cut off may go on in the first", d.made)
+	}
 	slices.Sort(sent[1])
 	if want := []string{"-empty", "thumbs/old/kept.png"}; !slices.Equal(sent[1], want) {
 		t.Errorf("sent again: %q, not %q", sent[1], want)
@@ -237,6 +245,26 @@ func TestAFlippedByte(t *testing.T) {
 	}
 	if d.mover != "" {
 		t.Error("the mover is left")
+	}
+}
+
+// The store has another artifact under the id that was recorded.
+func TestAnotherArtifact(t *testing.T) {
+	store, snap := artifact(t)
+	snap.Digest = strings.Repeat("0", 64)
+	rb := migrate.NewRunbook[migrate.Rehearsal]()
+	rb.PhaseInOrder("copy")
+	d := newDisk(nil)
+	eye, hand := bind(steptest.Given(rb, "standup.cluster", google.Cluster{Name: "c"}), store, d)
+	migrate.Add(rb, volumes.Fill{Snapshot: steptest.Given(rb, "copy.gluster-snapshot", snap), Mover: moverPod}, eye, hand)
+	dir, err := journal.MakeDir(t.TempDir(), runID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = (&copying{t: t, rb: rb, dir: dir}).life()
+	says(t, err, "it is another one")
+	if !errors.Is(err, snapshot.ErrDamaged) || d.made != 0 {
+		t.Errorf("%v, and %d movers", err, d.made)
 	}
 }
 
