@@ -34,6 +34,8 @@ var ordinary = []rule{
 	{roles: []fleet.Role{fleet.Database}, under: "/var/lib/mysql", why: "MariaDB's data: what Slipway's account did there is in the general log"},
 	{roles: []fleet.Role{fleet.Redis}, under: "/var/lib/redis", why: "Redis's append-only files and dumps: the shop's sessions"},
 	{roles: []fleet.Role{fleet.Cache}, under: "/var/lib/varnish", why: "Varnish's working directory"},
+	{roles: []fleet.Role{fleet.Web}, under: "/etc/alternatives/php-fpm.sock", owner: []uint32{rootUID}, why: "PHP-FPM's unit chooses its socket when it starts"},
+	{roles: []fleet.Role{fleet.Web}, under: "/var/lib/dpkg/alternatives/php-fpm.sock", owner: []uint32{rootUID}, why: "the same"},
 	{roles: []fleet.Role{fleet.Files}, under: "/var/lib/rabbitmq", why: "RabbitMQ's queues"},
 	{roles: []fleet.Role{fleet.Files}, under: "/srv/brick/assets/.glusterfs", why: "Gluster's own bookkeeping in the brick"},
 	{roles: []fleet.Role{fleet.Files}, under: "/srv/brick/assets/thumbs", owner: []uint32{wwwDataUID}, why: "the shop's worker makes thumbnails"},
