@@ -8,6 +8,8 @@ export HOME ?= /root
 
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 lab := bin/slipway-lab
+# Exchanges recorded with the real Google APIs. They are not part of the repository.
+recordings := $(or $(SLIPWAY_SHARED),../shared)/gcp-recordings
 
 # What is missing on this machine is said in one line, before anything is begun.
 lack := $(if $(filter rehearse test,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
@@ -29,9 +31,11 @@ build:
 
 check:
 	@unformatted=$$(gofmt -l cmd internal inventory migrate runbooks steps); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	go vet -tags lab ./...
-	go tool staticcheck -tags lab ./...
+	go vet -tags lab,recordings ./...
+	go tool staticcheck -tags lab,recordings ./...
 	go test ./...
+	@if [ -d "$(recordings)" ]; then go test -tags recordings ./internal/google ./internal/lab/cloud/...; \
+	else echo 'not run: the tests against exchanges recorded with the real Google APIs; there is no $(recordings) (SLIPWAY_SHARED is where it is)'; fi
 
 # ARGS go to slipway rehearse: make rehearse ARGS='--snapshot ID'
 rehearse: setup build

@@ -33,7 +33,12 @@ func newSecond(t *testing.T) second {
 		size: []string{"--rows", fmt.Sprint(state.Rows), "--files", fmt.Sprint(state.Files)}}
 	s.place.Name += "-second"
 	s.place.State += "-second"
-	t.Cleanup(func() { s.run(t, "down") })
+	t.Cleanup(func() {
+		s.run(t, "down")
+		if err := os.RemoveAll(filepath.Join(s.place.Cache, "saved", s.place.Name)); err != nil { // its checkpoint
+			t.Error(err)
+		}
+	})
 	return s
 }
 

@@ -5,38 +5,76 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/progress"
 )
 
-// event is a line of go test -json (go doc test2json). Test is empty for what is the package's; a build's output has ImportPath and no Package.
+// event is a line of test2json (go doc test2json). Test is empty for what is the package's.
 type event struct {
-	Action, Package, ImportPath, Test, Output string
-	Elapsed                                   float64
+	Action, Test, Output string
+	Elapsed              float64
 }
 
-// results makes of go test's events a line for each package, all that failing tests had to say, and what took longest.
+// readEvents hands on what comes, and every few seconds an event without an action, for whoever wants to say what it waits for.
+func readEvents(from io.Reader, take func(event)) error {
+	lines := make(chan []byte)
+	ended := make(chan error, 1)
+	go func() {
+		scan := bufio.NewScanner(from)
+		scan.Buffer(nil, 16<<20)
+		for scan.Scan() {
+			lines <- bytes.Clone(scan.Bytes())
+		}
+		ended <- scan.Err()
+	}()
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	var bad error // it is read to the end in any case: whoever writes must not get stuck
+	for {
+		select {
+		case line := <-lines:
+			var e event
+			if err := json.Unmarshal(line, &e); err != nil {
+				bad = fmt.Errorf("not an event of test2json: %q: %w", line, err)
+				continue
+			}
+			take(e)
+		case <-tick.C:
+			take(event{})
+		case err := <-ended:
+			return errors.Join(bad, err)
+		}
+	}
+}
+
+// results makes of the packages' events a line for each, all that failing tests had to say, and what took longest.
 type results struct {
-	to      io.Writer
-	report  progress.Func
-	running map[string]*tested
-	ended   []*tested
-	built   bytes.Buffer // what the compiler said
+	to     io.Writer
+	report progress.Func
+	total  int // packages
+	done   int
+	passed int // tests
+	bad    []string
+	now    *tested
 }
 
-// tested is a package whose tests run or ran.
+// tested is the package whose tests run.
 type tested struct {
 	name            string
 	task            *progress.Task
+	running         string // test
+	since, began    time.Time
 	said            map[string]*bytes.Buffer // by test; "": outside of any
 	passed          int
 	skipped, failed []string
 	long            []longTest
-	bad             bool
+	verdict         string
 }
 
 type longTest struct {
@@ -44,40 +82,21 @@ type longTest struct {
 	seconds float64
 }
 
-const module = "github.com/slipway-dev/slipway/"
-
-func newResults(to io.Writer, report progress.Func) *results {
-	return &results{to: to, report: report, running: map[string]*tested{}}
+// begin gives what takes a package's events.
+func (r *results) begin(pkg string) func(event) {
+	name := strings.TrimPrefix(pkg, "./")
+	p := &tested{name: name, task: progress.Begin(r.report, name), began: time.Now(), since: time.Now(), said: map[string]*bytes.Buffer{}}
+	r.now = p
+	return func(e event) {
+		p.take(e)
+		p.task.At(fmt.Sprintf("%s, %d s", cmp.Or(p.running, "starts"), int(time.Since(p.since).Seconds())), int64(r.done), int64(r.total))
+	}
 }
 
-func (r *results) read(events io.Reader) error {
-	scan := bufio.NewScanner(events)
-	scan.Buffer(nil, 16<<20)
-	for scan.Scan() {
-		var e event
-		if err := json.Unmarshal(scan.Bytes(), &e); err != nil {
-			fmt.Fprintf(r.to, "%s\n", scan.Bytes()) // go itself has something to say
-			continue
-		}
-		r.take(e)
-	}
-	return scan.Err()
-}
-
-func (r *results) take(e event) {
-	if strings.HasPrefix(e.Action, "build-") {
-		r.built.WriteString(e.Output)
-		return
-	}
-	p := r.running[e.Package]
-	if p == nil {
-		name := strings.TrimPrefix(e.Package, module)
-		p = &tested{name: name, task: progress.Begin(r.report, name), said: map[string]*bytes.Buffer{}}
-		r.running[e.Package] = p
-	}
+func (p *tested) take(e event) {
 	switch e.Action {
 	case "run":
-		p.task.At(e.Test, 0, 0)
+		p.running, p.since = e.Test, time.Now()
 	case "output":
 		if p.said[e.Test] == nil {
 			p.said[e.Test] = &bytes.Buffer{}
@@ -85,19 +104,19 @@ func (r *results) take(e event) {
 		p.said[e.Test].WriteString(e.Output)
 	case "pass", "fail", "skip":
 		if e.Test == "" {
-			r.finish(e, p)
+			p.verdict = e.Action
 			return
 		}
 		p.end(e)
 	}
 }
 
-// end notes how a test ended; subtests count with the test they are of.
+// end notes how a test ended; subtests that passed count with the test they are of.
 func (p *tested) end(e event) {
 	switch {
 	case e.Action == "fail":
 		p.failed = append(p.failed, e.Test)
-		return
+		return // what it said is shown at the end
 	case e.Action == "skip":
 		p.skipped = append(p.skipped, e.Test)
 	case !strings.Contains(e.Test, "/"):
@@ -107,39 +126,43 @@ func (p *tested) end(e event) {
 	delete(p.said, e.Test)
 }
 
-// finish shows a package: one line, and if something failed all that was said about it.
-func (r *results) finish(e event, p *tested) {
+// finish shows the package: one line, and if something failed all that was said about it. A package without a verdict, with a skipped test or without any has
+// failed.
+func (r *results) finish(err error) {
+	p := r.now
 	p.task.End()
-	delete(r.running, e.Package)
-	r.ended = append(r.ended, p)
-	p.bad = e.Action != "pass" || len(p.skipped) > 0 || p.passed == 0
+	r.done++
+	r.passed += p.passed
 	verdict := "ok  "
-	if p.bad {
+	if err != nil || p.verdict != "pass" || len(p.failed) > 0 || len(p.skipped) > 0 || p.passed == 0 {
 		verdict = "FAIL"
-		r.tell(p)
+		r.bad = append(r.bad, p.name)
+		p.tell(r.to, err)
 	}
-	fmt.Fprintf(r.to, "%s %-36s %3d tests %7.1f s%s\n", verdict, p.name, p.passed+len(p.failed), e.Elapsed, p.longest())
+	fmt.Fprintf(r.to, "%s %-36s %3d tests %7.1f s%s\n", verdict, p.name, p.passed, time.Since(p.began).Seconds(), p.longest())
 }
 
-func (r *results) tell(p *tested) {
-	fmt.Fprint(r.to, r.built.String())
-	r.built.Reset()
-	for _, test := range p.failed {
-		if said := p.said[test]; said != nil {
-			fmt.Fprint(r.to, said.String())
-			delete(p.said, test)
+func (p *tested) tell(to io.Writer, err error) {
+	var rest []string // what ran when the process died, and what it said outside of its tests
+	for test := range p.said {
+		if !slices.Contains(p.failed, test) {
+			rest = append(rest, test)
 		}
 	}
-	var rest []string
-	for test := range p.said {
-		rest = append(rest, test)
-	}
 	slices.Sort(rest)
-	for _, test := range rest { // what ran when the process died, and what it said outside of its tests
-		fmt.Fprint(r.to, p.said[test].String())
+	for _, test := range append(slices.Clone(p.failed), rest...) {
+		if said := p.said[test]; said != nil {
+			fmt.Fprint(to, said.String())
+		}
 	}
 	for _, test := range p.skipped {
-		fmt.Fprintf(r.to, "%s was skipped: a test that can't run has to fail\n", test)
+		fmt.Fprintf(to, "%s was skipped: a test that can't run has to fail\n", test)
+	}
+	if p.passed == 0 && len(p.failed) == 0 {
+		fmt.Fprintln(to, "no test passed or failed")
+	}
+	if err != nil {
+		fmt.Fprintln(to, err)
 	}
 }
 
@@ -155,25 +178,11 @@ func (p *tested) longest() string {
 	return b.String()
 }
 
-// end adds it up. That every package is among the results is part of it.
-func (r *results) end(packages []string) error {
-	fmt.Fprint(r.to, r.built.String())
-	tests, bad := 0, []string{}
-	for _, pkg := range packages {
-		i := slices.IndexFunc(r.ended, func(p *tested) bool { return "./"+p.name == pkg })
-		switch {
-		case i < 0:
-			bad = append(bad, pkg+" (no result)")
-		case r.ended[i].bad:
-			bad = append(bad, pkg)
-		}
-		if i >= 0 {
-			tests += r.ended[i].passed
-		}
+// end adds it up.
+func (r *results) end() error {
+	if len(r.bad) > 0 {
+		return fmt.Errorf("tests failed in %d of %d packages: %s", len(r.bad), r.total, strings.Join(r.bad, ", "))
 	}
-	if len(bad) > 0 {
-		return fmt.Errorf("tests failed in %d of %d packages: %s", len(bad), len(packages), strings.Join(bad, ", "))
-	}
-	fmt.Fprintf(r.to, "%d tests in %d packages passed\n", tests, len(packages))
+	fmt.Fprintf(r.to, "%d tests in %d packages passed\n", r.passed, r.total)
 	return nil
 }

@@ -132,13 +132,19 @@ func openTarget(c *config.Config) (*target, error) {
 	return t, nil
 }
 
-// cluster opens the API server of a cluster that a run made.
-func (t *target) cluster(cl google.Cluster) (*kube.Cluster, error) {
+// cluster opens the API server of a cluster that a run made, if it is still there.
+func (t *target) cluster(ctx context.Context, cl google.Cluster) (*kube.Cluster, error) {
+	if err := t.google.LookAtClusters(cl.Project, cl.Location).Still(ctx, cl); err != nil {
+		return nil, err
+	}
 	return kube.Connect(kube.Access{Endpoint: cl.Endpoint, CA: cl.CA, Tokens: t.google.Tokens(), UserAgent: userAgent()})
 }
 
-// database opens an instance that a run made, as the account that loads and verifies.
-func (t *target) database(i google.Instance) (*dbcopy.Target, error) {
+// database opens an instance that a run made, if it is still there, as the account that loads and verifies.
+func (t *target) database(ctx context.Context, i google.Instance) (*dbcopy.Target, error) {
+	if err := t.google.LookAtSQL(i.Project).Still(ctx, i); err != nil {
+		return nil, err
+	}
 	tls, err := i.TLS()
 	if err != nil {
 		return nil, err

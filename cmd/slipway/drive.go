@@ -164,7 +164,11 @@ func short(err error, s statusReport) error {
 	if err == nil || len(failed) == 0 || code(err) == exitLocked {
 		return err
 	}
-	return &told{err, fmt.Sprintf("run %s is %s; see above what failed: %s", s.ID, s.State, strings.Join(failed, ", "))}
+	state := "is " + string(s.State)
+	if s.State == migrate.StateNeedsPerson {
+		state = string(s.State)
+	}
+	return &told{err, fmt.Sprintf("run %s %s; see above what failed: %s", s.ID, state, strings.Join(failed, ", "))}
 }
 
 // fileLog writes a run's events as JSON into a file of the run's directory. It is for people; nothing is read back from it.

@@ -176,13 +176,23 @@ func (s desk) records(t *testing.T, id string) []journal.Record {
 	}
 }
 
+// machines are those of the cloud that a run made.
+func (s desk) machines(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, m := range s.lab.Status(t).Machines {
+		if strings.HasPrefix(m.Name, "sql-") || strings.HasPrefix(m.Name, "k") {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
 // nothingLeft fails if the cloud still has anything that a run made, or a zone or a host is not as it was at the proof's beginning.
 func (s desk) nothingLeft(t *testing.T) {
 	t.Helper()
-	for _, m := range s.lab.Status(t).Machines {
-		if strings.HasPrefix(m.Name, "sql-") || strings.HasPrefix(m.Name, "k") {
-			t.Errorf("machine %s of the cloud is left", m.Name)
-		}
+	if left := s.machines(t); len(left) > 0 {
+		t.Errorf("the cloud still has %v", left)
 	}
 	for _, f := range s.lab.EndProof(t).Findings {
 		t.Errorf("changed on the source: %s: %s", f.Where, f.What)

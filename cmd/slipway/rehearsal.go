@@ -111,8 +111,8 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 			return flip, nil
 		}),
 
-		Kube:   func(_ context.Context, cl google.Cluster) (runbooks.Kube, error) { return tgt.cluster(cl) },
-		Target: func(_ context.Context, i google.Instance) (runbooks.Target, error) { return tgt.database(i) },
+		Kube:   func(ctx context.Context, cl google.Cluster) (runbooks.Kube, error) { return tgt.cluster(ctx, cl) },
+		Target: func(ctx context.Context, i google.Instance) (runbooks.Target, error) { return tgt.database(ctx, i) },
 		Visit:  web.Client{Roots: tgt.roots, UserAgent: userAgent()},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,9 @@ func newWaive(p *program) *cobra.Command {
 			"step then holds nothing any more, and slipway resume RUN goes on with the way back. Nothing is deleted by waive.\n\n" + exitCodes,
 		Args: exactly("RUN", "STEP"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if why == "" {
+				return &usageError{errors.New("wants a reason for the journal: --why TEXT"), cmd.CommandPath()}
+			}
 			return p.takeUp(cmd, args[0], func(o *migrate.Options) { o.Accept = accept },
 				func(_ context.Context, run *migrate.Run) error { return run.Waive(migrate.StepID(args[1]), "", why) })
 		},

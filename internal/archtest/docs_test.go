@@ -113,6 +113,22 @@ func TestLinksCanFail(t *testing.T) {
 	}
 }
 
+// unfinished is what a document has where something is still to be filled in.
+var unfinished = regexp.MustCompile(`@@[A-Z]+@@|\{\{[A-Z]+\}\}|\b(MEASURE|TODO|FIXME|XXX)\b`)
+
+func TestUnfinished(t *testing.T) {
+	for name, text := range documents(t, os.DirFS(root(t))) {
+		if m := unfinished.FindString(text); m != "" {
+			t.Errorf("%s has %s", name, m)
+		}
+	}
+	for _, bad := range []string{"it takes @@FIGURES@@", "version {{VERSION}}", "MEASURE: x", "TODO"} {
+		if !unfinished.MatchString(bad) {
+			t.Errorf("%q is not found", bad)
+		}
+	}
+}
+
 var named = regexp.MustCompile(`\bdocs/[A-Za-z_/-]+\.md\b`)
 
 // TestNamedDocuments: what the program's texts and comments tell a person to read is there.
@@ -263,6 +279,47 @@ func TestWalk(t *testing.T) {
 	for _, b := range blocks {
 		if b, _, _ = strings.Cut(b, "```"); !strings.Contains(code, b) {
 			t.Errorf("this is in the document and not in the code:\n%s", b)
+		}
+	}
+}
+
+var (
+	eventName = regexp.MustCompile(`\) Name\(\) string +\{ return "([a-z-]+)" \}`)
+	runState  = regexp.MustCompile(`(?m)^\tState[A-Za-z]+ +State += "([a-z ]+)"`)
+	exitCode  = regexp.MustCompile(`(?m)^\texit[A-Za-z]+ += ([0-9])$`)
+)
+
+// TestContract: what scripts rely on (events, states, exit codes) is in the documents.
+func TestContract(t *testing.T) {
+	fsys := os.DirFS(root(t))
+	for _, x := range []struct {
+		code string
+		find *regexp.Regexp
+		doc  string
+		as   string // how the document shows it
+		list int
+	}{
+		{"migrate/event.go", eventName, "docs/json.md", "`%s`", 20},
+		{"migrate/history.go", runState, "docs/json.md", "`%s`", 8},
+		{"cmd/slipway/exit.go", exitCode, "docs/errors.md", "\n| %s | ", 7},
+		{"cmd/slipway/exit.go", exitCode, "README.md", "\n| %s | ", 7},
+	} {
+		code, err := fs.ReadFile(fsys, x.code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := fs.ReadFile(fsys, x.doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := x.find.FindAllStringSubmatch(string(code), -1)
+		if len(found) < x.list {
+			t.Errorf("%s: %d found, and there were %d", x.code, len(found), x.list)
+		}
+		for _, m := range found {
+			if !strings.Contains(string(doc), fmt.Sprintf(x.as, m[1])) {
+				t.Errorf("%s has %q, and %s hasn't", x.code, m[1], x.doc)
+			}
 		}
 	}
 }

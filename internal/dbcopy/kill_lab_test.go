@@ -93,6 +93,9 @@ func killSchema(t testing.TB) (*snapshot.Artifact, string) {
 		"INSERT INTO p (s, x) SELECT CONCAT(REPEAT('x', seq % 90), seq), seq FROM seq_1_to_8000",
 		"INSERT INTO c (p, t) SELECT seq, CONCAT('word', seq, ' some text') FROM seq_1_to_8000",
 		"INSERT INTO heap SELECT seq % 100, REPEAT('y', 50) FROM seq_1_to_4000")
+	for i := range 40 { // views alone take a while too
+		exec(t, maria, fmt.Sprintf("CREATE VIEW w%d AS SELECT * FROM v1", i))
+	}
 	store, err := snapshot.At(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
@@ -275,10 +276,22 @@ func fenced(own Owner, run string, fence uint64) error {
 	return nil
 }
 
+// dropLimit bounds Drop. Dropping takes seconds: files are unlinked, no row is looked at.
+const dropLimit = 5 * time.Minute
+
+var errDropStalls = fmt.Errorf("the server has not answered for %s: if its disk is full, make room there; if it is to be deleted anyway, waive this step", dropLimit)
+
 // Drop removes what own's load made, and the mark last; what is another's, or nobody's, it leaves. A load that is half
 // made, or half dropped, or not there, is dropped as well.
+//
+// A server whose disk is full answers no write at all: after dropLimit that is an error.
 func (t *Target) Drop(ctx context.Context, own Owner) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, dropLimit, errDropStalls)
+	defer cancel()
 	if err := t.drop(ctx, own); err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errDropStalls) {
+			err = cause
+		}
 		return t.ep.explain(fmt.Errorf("drop the load of run %s: %w", own.Run, err))
 	}
 	return nil

@@ -13,19 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/stamp"
 )
-
-// labDir is what "slipway-lab config DIR" has written; the tests run in the lab's network.
-func labDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("SLIPWAY_LAB_CONFIG")
-	if dir == "" {
-		t.Fatal("SLIPWAY_LAB_CONFIG names no folder: slipway-lab config DIR writes one")
-	}
-	return dir
-}
 
 const (
 	labProject = "shop-lab"
@@ -34,12 +25,13 @@ const (
 
 func labClient(t *testing.T, key string) *Client {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(labDir(t), "secrets", key))
+	dir := labtest.Join(t).Config(t)
+	raw, err := os.ReadFile(filepath.Join(dir, "secrets", key))
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := func(api string) string { return "https://" + api + ".google.lab/" }
-	c, err := New(Options{Key: secret.New(string(raw)), CAFile: filepath.Join(labDir(t), "ca.pem"), UserAgent: "slipway-test",
+	c, err := New(Options{Key: secret.New(string(raw)), CAFile: filepath.Join(dir, "ca.pem"), UserAgent: "slipway-test",
 		Endpoints: Endpoints{at("sqladmin"), at("container"), at("dns"), at("cloudresourcemanager")}})
 	if err != nil {
 		t.Fatal(err)

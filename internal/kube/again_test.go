@@ -19,6 +19,7 @@ func TestAgain(t *testing.T) {
 		succeed bool
 	}{
 		{"a token that can't be asked about for a while", unknown, 5 * time.Second, 10 * time.Second, true},
+		{"a token that is refused for once after a long silence", slow{unknown}, 29 * time.Second, 50 * time.Second, true},
 		{"a token that is refused", unknown, 0, 15 * time.Second, false},
 		{"a server that is busy for a while", busy, time.Minute, 2 * time.Minute, true},
 		{"a server that stays busy", busy, 0, 3 * time.Minute, false},
@@ -30,6 +31,10 @@ func TestAgain(t *testing.T) {
 				_, err := again(t.Context(), &Cluster{pace: realPace}, func() (int, error) {
 					if c.clears > 0 && time.Since(began) > c.clears {
 						return 1, nil
+					}
+					if s, ok := c.err.(slow); ok {
+						time.Sleep(30 * time.Second)
+						return 0, s.error
 					}
 					return 0, c.err
 				})
@@ -43,3 +48,6 @@ func TestAgain(t *testing.T) {
 		})
 	}
 }
+
+// slow is an error that comes after half a minute.
+type slow struct{ error }

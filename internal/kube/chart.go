@@ -17,7 +17,6 @@ import (
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	release "helm.sh/helm/v4/pkg/release/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
@@ -200,9 +199,4 @@ func workloadsOf(objects []*unstructured.Unstructured) []Workload {
 	}
 	slices.SortFunc(out, func(a, b Workload) int { return strings.Compare(a.String(), b.String()) })
 	return out
-}
-
-func isBalancer(o *unstructured.Unstructured) bool {
-	kind, _, err := unstructured.NestedString(o.Object, "spec", "type")
-	return err == nil && o.GetKind() == "Service" && kind == string(corev1.ServiceTypeLoadBalancer)
 }

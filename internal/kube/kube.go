@@ -50,10 +50,11 @@ type pace struct {
 	trouble     time.Duration // a request that fails in a passing way is sent again for so long
 	stranger    time.Duration // one whose token is refused, for so long: an API server that can't ask who the token is refuses it too
 	steady      time.Duration // what is ready must still be so after this: a program that crashes at its start is ready for a moment
+	blind       time.Duration // steady, where a container has no readiness probe: it counts as ready from its start until its end is noticed
 	patience    time.Duration // a pod may stay in a state that seldom ends well (no image, crashes) for so long
 }
 
-var realPace = pace{first: 100 * time.Millisecond, most: 2 * time.Second, trouble: 2 * time.Minute, stranger: 10 * time.Second, steady: time.Second, patience: 3 * time.Minute}
+var realPace = pace{first: 100 * time.Millisecond, most: 2 * time.Second, trouble: 2 * time.Minute, stranger: 10 * time.Second, steady: time.Second, blind: 5 * time.Second, patience: 3 * time.Minute}
 
 // Connect makes the clients and dials nothing.
 func Connect(a Access) (*Cluster, error) {
@@ -146,18 +147,21 @@ func passing(err error) bool {
 // again sends a request until it is answered or refused, for at most pace.trouble.
 func again[T any](ctx context.Context, c *Cluster, ask func() (T, error)) (T, error) {
 	began := time.Now()
+	var refused time.Time // the token, first
 	for wait := c.pace.next(0); ; wait = c.pace.next(wait) {
 		v, err := ask()
 		if err != nil && ctx.Err() != nil {
 			return v, context.Cause(ctx)
 		}
-		limit := c.pace.trouble
-		if apierrors.IsUnauthorized(err) {
-			limit = c.pace.stranger
-		} else if !passing(err) {
-			return v, err
-		}
-		if time.Since(began) > limit {
+		switch {
+		case apierrors.IsUnauthorized(err):
+			if refused.IsZero() {
+				refused = time.Now()
+			}
+			if time.Since(refused) > c.pace.stranger {
+				return v, err
+			}
+		case !passing(err), time.Since(began) > c.pace.trouble:
 			return v, err
 		}
 		if err := sleep(ctx, wait); err != nil {

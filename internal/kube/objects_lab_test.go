@@ -17,6 +17,7 @@ import (
 )
 
 func TestLabNamespace(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	ns, m := space(t)
 	if err := m.ApplyNamespace(ctx, ns); err != nil {
@@ -43,6 +44,7 @@ func TestLabNamespace(t *testing.T) {
 }
 
 func TestLabSecret(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	ns, m := space(t)
 	s := Secret{Namespace: ns, Name: "db", Items: []Item{{"user", secret.New("shop")}, {"password", secret.New("one\x00two\nthree")}}}
@@ -87,6 +89,7 @@ func TestLabSecret(t *testing.T) {
 }
 
 func TestLabClaims(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	ns, m := space(t)
 	rwx := Claim{Namespace: ns, Name: "assets", Class: "standard-rwx", Mode: "ReadWriteMany", Size: "64Mi"}

@@ -23,6 +23,7 @@ import (
 )
 
 func TestLabPod(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	ns, m := space(t)
 	uid := func() string {
@@ -66,6 +67,7 @@ func TestLabPod(t *testing.T) {
 
 // A pod that doesn't become ready is an error that names it and the cluster's reason.
 func TestLabPodsThatDoNotStart(t *testing.T) {
+	t.Parallel()
 	ns, _ := space(t)
 	impatient := *lab
 	impatient.pace.patience = 8 * time.Second
@@ -82,6 +84,7 @@ func TestLabPodsThatDoNotStart(t *testing.T) {
 		"no-claim": {toolsImage, []string{"/bin/sleep", "9"}, "nope", "nope"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 			defer cancel()
 			p := tools(ns, name)
@@ -102,6 +105,7 @@ func TestLabPodsThatDoNotStart(t *testing.T) {
 }
 
 func TestLabExec(t *testing.T) {
+	t.Parallel()
 	ns, m := space(t)
 	if err := m.ApplyPod(t.Context(), tools(ns, "p"), say(t)); err != nil {
 		t.Fatal(err)
@@ -146,7 +150,7 @@ func execs(t *testing.T, c *Cluster, ns string) {
 		t.Errorf("empty stdin: %q, %v", out, err)
 	}
 	// Much data in both directions, and the end of stdin reaches the command.
-	data := make([]byte, 24<<20)
+	data := make([]byte, 8<<20)
 	src := rand.NewChaCha8([32]byte{1})
 	if _, err := src.Read(data); err != nil {
 		t.Fatal(err)
@@ -154,9 +158,9 @@ func execs(t *testing.T, c *Cluster, ns string) {
 	began := time.Now()
 	out, _, err = run(bytes.NewReader(data), "/bin/cat")
 	if err != nil || out != string(data) {
-		t.Errorf("24 MiB through cat: %d bytes back, %v", len(out), err)
+		t.Errorf("8 MiB through cat: %d bytes back, %v", len(out), err)
 	}
-	t.Logf("24 MiB to and fro in %s", time.Since(began).Round(time.Millisecond))
+	t.Logf("8 MiB to and fro in %s", time.Since(began).Round(time.Millisecond))
 	if out, _, err = run(bytes.NewReader(data), "/usr/bin/sha256sum"); err != nil || !strings.HasPrefix(out, fmt.Sprintf("%x", sha256.Sum256(data))) {
 		t.Errorf("sha256sum: %q, %v", out, err)
 	}
@@ -178,6 +182,7 @@ func execs(t *testing.T, c *Cluster, ns string) {
 
 // A container that is killed under a command: how the command ended isn't known, or is told as a signal's status; never as success.
 func TestLabExecIsCut(t *testing.T) {
+	t.Parallel()
 	ns, m := space(t)
 	ctx := t.Context()
 	if err := m.ApplyPod(ctx, tools(ns, "p"), say(t)); err != nil {

@@ -28,6 +28,7 @@ type workloadState struct {
 	missing     bool
 	want, ready int64
 	settled     bool // the controller has seen the last change, all pods are of it and ready, and none is left over
+	blind       bool // a container of its pods has no readiness probe
 	pod         string
 	why         trouble // of the first pod that isn't ready
 }
@@ -56,8 +57,12 @@ func (v Viewer) WaitReady(ctx context.Context, namespace string, all []Workload,
 		var open []string
 		var lost []string
 		var want, ready int64
+		needs := v.c.pace.steady
 		for _, s := range states {
 			want, ready = want+s.want, ready+min(s.ready, s.want)
+			if s.blind {
+				needs = v.c.pace.blind
+			}
 			if s.settled {
 				delete(grave, s.Workload.String())
 				continue
@@ -72,7 +77,7 @@ func (v Viewer) WaitReady(ctx context.Context, namespace string, all []Workload,
 			if steady.IsZero() {
 				steady = time.Now()
 			}
-			if time.Since(steady) >= v.c.pace.steady {
+			if time.Since(steady) >= needs {
 				return nil
 			}
 			tell("all pods are ready; looking once more", ready, want)
@@ -138,6 +143,7 @@ func (v Viewer) blame(ctx context.Context, s *workloadState, sel labels.Selector
 			continue
 		}
 		left++
+		s.blind = s.blind || slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.ReadinessProbe == nil })
 		t := podTrouble(p)
 		if t.reason == "" || s.pod != "" && (s.why.grave || !t.grave) {
 			continue

@@ -42,6 +42,7 @@ func replicasOf(t *testing.T, ns string) int {
 }
 
 func TestLabRelease(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	ns, m := space(t)
 	one := releaseOf(t, ns, map[string]any{"replicas": 1, "balancer": true})
@@ -124,6 +125,7 @@ func leave(t *testing.T, ns string, status common.Status) {
 }
 
 func TestLabPendingReleasesAreRepaired(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	ns, m := space(t)
 	one, two := releaseOf(t, ns, map[string]any{"replicas": 1}), releaseOf(t, ns, map[string]any{"replicas": 2})
@@ -163,10 +165,11 @@ func TestLabPendingReleasesAreRepaired(t *testing.T) {
 
 // An attempt that is cut off leaves a release that the next one brings to its end; nothing of it goes on behind our back.
 func TestLabReleaseIsCutOff(t *testing.T) {
+	t.Parallel()
 	ns, m := space(t)
 	sp := releaseOf(t, ns, map[string]any{"replicas": 1, "balancer": true})
-	for n := range 60 {
-		ctx, cut := context.WithTimeoutCause(t.Context(), time.Duration(n*100+1)*time.Millisecond, errors.New("killed"))
+	for n := range 20 {
+		ctx, cut := context.WithTimeoutCause(t.Context(), time.Duration(n*n*10+1)*time.Millisecond, errors.New("killed"))
 		_, err := m.PutRelease(ctx, sp, say(t))
 		cut()
 		h, herr := lab.View().History(t.Context(), ns, "pair")
@@ -177,7 +180,7 @@ func TestLabReleaseIsCutOff(t *testing.T) {
 		if len(h) > 0 {
 			status = h[len(h)-1].Status
 		}
-		t.Logf("cut off after %d ms: %v; left %s", n*100+1, err, status)
+		t.Logf("cut off after %d ms: %v; left %s", n*n*10+1, err, status)
 		if err == nil {
 			break
 		}
@@ -202,6 +205,7 @@ func TestLabReleaseIsCutOff(t *testing.T) {
 
 // A release whose pods crash is an error that names the pod and what to look at.
 func TestLabReleaseThatCrashes(t *testing.T) {
+	t.Parallel()
 	ns, m := space(t)
 	impatient := *lab
 	impatient.pace.patience = 8 * time.Second

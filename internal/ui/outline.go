@@ -11,14 +11,17 @@ import (
 // Outline writes a plan. The same outline is written the same, byte for byte.
 func Outline(w io.Writer, o *migrate.Outline) error {
 	b := bufio.NewWriter(w)
-	for _, p := range o.Phases {
+	for i, p := range o.Phases {
+		if i > 0 {
+			fmt.Fprintln(b)
+		}
 		fmt.Fprintf(b, "%s\n", p.Name)
 		for _, s := range p.Steps {
 			outlineStep(b, o.Mode, s)
 		}
 	}
 	for _, p := range o.Back {
-		fmt.Fprintf(b, "%s (way back)\n", p.Name)
+		fmt.Fprintf(b, "\n%s (way back)\n", p.Name)
 		for _, s := range p.Steps {
 			outlineBack(b, s)
 		}

@@ -5,20 +5,17 @@ package zone
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/google"
+	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
 
 func labZone(t *testing.T, keys, name string) *OVH {
 	t.Helper()
-	dir := os.Getenv("SLIPWAY_LAB_CONFIG")
-	if dir == "" {
-		t.Fatal("SLIPWAY_LAB_CONFIG names no folder: slipway-lab config DIR writes one")
-	}
+	dir := labtest.Join(t).Config(t)
 	read := func(what string) secret.String {
 		t.Helper()
 		ref, err := secret.ParseRef("file:" + filepath.Join(dir, "secrets", keys+what))

@@ -269,6 +269,16 @@ func TestDatabase(t *testing.T) {
 	}})
 }
 
+func TestDatabaseWithoutAName(t *testing.T) {
+	a := newAdmin(&steptest.Process{}, "i")
+	text := plan(t, func(rb *migrate.Runbook[migrate.Rehearsal]) {
+		migrate.Add(rb, cloudsql.Database{Instance: steptest.Given(rb, "standup.sql-instance", theInstance)}, a.eye(), a.hand())
+	})
+	if !strings.Contains(text, "no database is named") {
+		t.Error(text)
+	}
+}
+
 const password = "correct horse battery staple"
 
 func TestUsers(t *testing.T) {

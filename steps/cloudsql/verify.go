@@ -82,6 +82,9 @@ var errOtherServer = errors.New("it is another server")
 // Run compares.
 func (st Verify) Run(ctx context.Context, s *migrate.Scope[LoadLook], want Verified) (Verified, error) {
 	got, err := st.compare(ctx, s, want)
+	if differs(err) {
+		return want, fmt.Errorf("%w\nnobody uses it yet; to load it again: slipway rollback %s --to copy.mariadb-snapshot, then slipway resume %s", err, s.Run(), s.Run())
+	}
 	if err != nil {
 		return want, err
 	}

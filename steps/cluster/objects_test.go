@@ -149,7 +149,7 @@ func secretsStep(t *testing.T, rb *migrate.Runbook[migrate.Rehearsal], dir strin
 		Namespace: steptest.Given(rb, "standup.namespace", cluster.NamespaceOut{Name: "shop"}),
 		Instance:  steptest.Given(rb, "standup.sql-instance", google.Instance{Name: "i", Private: "10.1.2.3", CA: "PEM"}),
 		Objects: []cluster.SecretObject{
-			{Name: "shop-database", Items: []cluster.SecretItem{{Key: "password", From: ref}, {Key: "ca.pem", Fact: google.CA}}},
+			{Name: "shop-database", Items: []cluster.SecretItem{{Key: "username", Value: "shop"}, {Key: "password", From: ref}, {Key: "ca.pem", Fact: google.CA}}},
 			{Name: "shop-redis", Items: []cluster.SecretItem{{Key: "password", From: ref}}},
 		},
 	}
@@ -190,11 +190,11 @@ func TestSecretsPlan(t *testing.T) {
 		cl := migrate.Add(rb, step, migrate.Look("google", cluster.OnlyLook(&gke{p: &steptest.Process{}})),
 			migrate.Maker[migrate.Rehearsal]("google", func(context.Context, migrate.Stamp) (cluster.Make, error) { return nil, errors.New("a plan acts") }))
 		ns := migrate.Add(rb, cluster.Namespace{Name: "shop"}, eyes(a, cl), hands(a, cl))
-		st := cluster.Secrets{Namespace: ns, Instance: migrate.Ref[google.Instance]{}, Objects: []cluster.SecretObject{{Name: "shop-database", Items: []cluster.SecretItem{{Key: "ca.pem", Fact: google.CA}}}}}
+		st := cluster.Secrets{Namespace: ns, Instance: migrate.Ref[google.Instance]{}, Objects: []cluster.SecretObject{{Name: "shop-database", Items: []cluster.SecretItem{{Key: "ca.pem", Fact: google.CA}, {Key: "username", Value: "shop"}}}}}
 		st.Instance = steptest.Given(rb, "standup.sql-instance", google.Instance{Name: "i"})
 		migrate.Add(rb, st, eyes(a, cl), hands(a, cl))
 	})
-	for _, want := range []string{"create", "cluster slipway-" + migrate.PlanID, "europe-west1-b, 2 nodes e2-standard-4", "namespace shop", "secret shop-database", "ca.pem from the instance's ca"} {
+	for _, want := range []string{"create", "cluster slipway-" + migrate.PlanID, "europe-west1-b, 2 nodes e2-standard-4", "namespace shop", "secret shop-database", "ca.pem from the instance's ca, username is shop"} {
 		if err != nil || !strings.Contains(o, want) {
 			t.Errorf("the plan lacks %q: %s %v", want, o, err)
 		}
@@ -214,5 +214,20 @@ func TestSecretsMissing(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in %s", want, text)
 		}
+	}
+}
+
+// A key has one source: none, or two, is an error that names it.
+func TestSecretsOfTwoSources(t *testing.T) {
+	a := newAPI(&steptest.Process{})
+	o, err := plan(t, func(rb *migrate.Runbook[migrate.Rehearsal]) {
+		cl := steptest.Given(rb, "standup.cluster", theCluster)
+		st := cluster.Secrets{Namespace: steptest.Given(rb, "standup.namespace", cluster.NamespaceOut{Name: "shop"}), Instance: steptest.Given(rb, "standup.sql-instance", google.Instance{Name: "i", CA: "PEM"}),
+			Objects: []cluster.SecretObject{{Name: "s", Items: []cluster.SecretItem{{Key: "none"}, {Key: "two", Fact: google.CA, Value: "x"}, {Key: "one", Value: "x"}}}}}
+		migrate.Add(rb, st, eyes(a, cl), hands(a, cl))
+	})
+	text := o + fmt.Sprint(err)
+	if !strings.Contains(text, "key none: it has 0 of") || !strings.Contains(text, "key two: it has 2 of") || strings.Contains(text, "key one") {
+		t.Error(text)
 	}
 }

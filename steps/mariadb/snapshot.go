@@ -173,7 +173,7 @@ func (st Snapshot) effects(s *migrate.Scope[Look], id snapshot.ID, sv *dbcopy.Su
 			Detail: "in one consistent snapshot, without a global lock"})
 	}
 	out = append(out,
-		migrate.Effect{Verb: "hold", Object: "table definitions on " + src, Detail: "ALTER, DROP, RENAME and TRUNCATE wait there until the snapshot is read"},
+		migrate.Effect{Verb: "hold", Object: "table definitions on " + src, Detail: "ALTER, DROP, RENAME and TRUNCATE wait there until the snapshot is read, and replication behind them"},
 		migrate.Effect{Verb: "write", Object: "snapshot " + string(id) + ", part " + string(snapshot.MariaDB), Detail: "in " + s.C.Store.Dir() + "; a rollback leaves it for later rehearsals"})
 	for _, f := range sv.Findings {
 		switch f.Severity {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -208,6 +209,20 @@ func state(h *helm) string {
 		return fmt.Sprintf("none; runs %q at %q", h.on, h.lb)
 	}
 	return fmt.Sprintf("%s; runs %s at %s", h.all[len(h.all)-1].Status, h.on, h.lb)
+}
+
+// What the writers rightly change has ended with the opening: a resume doesn't call it drift.
+func TestOpenEnds(t *testing.T) {
+	rb := migrate.NewRunbook[migrate.Rehearsal]()
+	rb.Phase("copy")
+	rel, rows := steptest.Given(rb, "standup.release", kube.Release{}), steptest.Given(rb, "copy.sql-verify", "same")
+	var ends []migrate.StepID
+	for _, d := range (release.Open{Installed: rel, Changes: []migrate.Dep{rows.Dep()}}).Spec().Ends {
+		ends = append(ends, d.Step())
+	}
+	if want := []migrate.StepID{"standup.release", "copy.sql-verify"}; !slices.Equal(ends, want) {
+		t.Errorf("it ends %v, want %v", ends, want)
+	}
 }
 
 func TestOpen(t *testing.T) {

@@ -144,7 +144,7 @@ func (st Fill) Run(ctx context.Context, s *migrate.Scope[FilesHand], want Filled
 	sent, err := x.Send(ctx, m, got.Missing, st.commands(), filesProgress(s))
 	s.Moved(migrate.Tally{Files: sent.Files, Bytes: sent.Bytes})
 	if errors.Is(err, treecopy.ErrFull) {
-		return want, fmt.Errorf("claim %s/%s: %w; make it larger (volumes.size), and type slipway resume", want.Namespace, want.Claim, err)
+		return want, fmt.Errorf("claim %s/%s: %w; to make it larger: slipway rollback %s, a larger volumes.size, and a new run", want.Namespace, want.Claim, err, s.Run())
 	}
 	if err == nil {
 		s.Tell("waiting until the files are on the volume's disk", 0, 0)

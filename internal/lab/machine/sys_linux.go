@@ -89,12 +89,11 @@ func frozen(events string) string {
 func runStage() {
 	said := os.NewFile(4, "said")
 	unix.CloseOnExec(4)
-	if err := becomeMachine(); err != nil {
-		fmt.Fprintln(said, err)
-	}
+	fmt.Fprintln(said, becomeMachine())
 	os.Exit(125)
 }
 
+// becomeMachine returns only if it failed.
 func becomeMachine() error {
 	runtime.LockOSThread() // a cgroup namespace is a thread's until the exec below makes it the process's
 	var ord order

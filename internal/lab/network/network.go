@@ -23,6 +23,10 @@ var Gateway = netip.MustParsePrefix("10.77.0.1/16")
 // bridge is the name of the device, inside the namespace.
 const bridge = "br0"
 
+// hardware is the bridge's address. Without one of its own a bridge takes the lowest of its ports': when that port goes, everybody's packets to
+// the daemon's end are lost until their neighbour entries expire.
+const hardware = "02:00:0a:4d:00:01"
+
 // Network is one lab's network. It is safe for concurrent use.
 type Network struct {
 	space    *os.File
@@ -45,7 +49,7 @@ func New(ctx context.Context, launcher *machine.Launcher, lower []string, resolv
 		return nil, errors.Join(err, m.Remove(ctx))
 	}
 	// Multicast snooping would hide keepalived's announcements from each other.
-	err = n.IP(ctx, nil, "link set lo up", "link add "+bridge+" type bridge forward_delay 0 mcast_snooping 0",
+	err = n.IP(ctx, nil, "link set lo up", "link add "+bridge+" address "+hardware+" type bridge forward_delay 0 mcast_snooping 0",
 		"addr add "+Gateway.String()+" dev "+bridge, "link set "+bridge+" up")
 	if err != nil {
 		return nil, errors.Join(err, n.Close(context.WithoutCancel(ctx)))

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,7 +39,6 @@ type Proof struct {
 	source Source
 	began  time.Time
 
-	mu    sync.Mutex
 	trees []tree // in the order of fleet.Hosts
 	zones [][]string
 }

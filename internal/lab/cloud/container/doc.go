@@ -6,6 +6,6 @@
 //
 // Answers follow the exchanges recorded against the real API as far as they
 // reach; the rest follows the discovery document and is listed as unproven in
-// docs/lab-cloud.md. Messages are the generated types of
+// docs/lab.md. Messages are the generated types of
 // google.golang.org/api/container/v1.
 package container

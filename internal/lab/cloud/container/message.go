@@ -10,7 +10,7 @@ import (
 
 // newMessage makes the message of a new cluster: what was asked for, and for the
 // rest the values that the API shows of a cluster of the channel REGULAR (as
-// recorded). Most of them tell of parts that the lab does not have; docs/lab-cloud.md
+// recorded). Most of them tell of parts that the lab does not have; docs/lab.md
 // says which.
 func (a *API) newMessage(in *api.Cluster, spec Spec) *api.Cluster {
 	network := in.Network

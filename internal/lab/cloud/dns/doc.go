@@ -7,5 +7,5 @@
 //
 // It must import nothing of the lab but rest. Answers follow the exchanges
 // recorded against the real API as far as they reach; changes.create and the
-// errors are unproven (docs/lab-cloud.md).
+// errors are unproven (docs/lab.md).
 package dns

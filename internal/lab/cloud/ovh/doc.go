@@ -8,5 +8,5 @@
 //
 // It must import nothing of the lab. No exchange with the real API is recorded:
 // shapes follow OVH's published schema (domain.json) and go-ovh, and all of it is
-// unproven (docs/lab-cloud.md).
+// unproven (docs/lab.md).
 package ovh

@@ -4,7 +4,7 @@
 //
 // It must import nothing of the lab but rest. The answer about a service is held
 // against a recorded exchange; the rest follows the APIs' reference and is
-// unproven (docs/lab-cloud.md).
+// unproven (docs/lab.md).
 package project
 
 import (

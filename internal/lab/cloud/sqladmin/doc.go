@@ -7,6 +7,6 @@
 //
 // Answers follow the exchanges recorded against the real API (v1beta4, of which
 // v1 differs in the path) as far as they reach; the rest follows the discovery
-// document and is listed as unproven in docs/lab-cloud.md. Messages are the
+// document and is listed as unproven in docs/lab.md. Messages are the
 // generated types of google.golang.org/api/sqladmin/v1.
 package sqladmin

@@ -4,5 +4,5 @@
 //
 // It must import nothing of the lab but rest. Answers for buckets follow the
 // exchanges recorded against the real API; objects follow the discovery document
-// and are unproven (docs/lab-cloud.md).
+// and are unproven (docs/lab.md).
 package storage
