@@ -130,12 +130,14 @@ func TestUnstable(t *testing.T) {
 	from := t.TempDir()
 	write(t, from, "log", "0")
 	write(t, from, "calm", "calm")
-	n := 0
+	n, tars := 0, 0
 	src := &local{t: t, dir: from, before: func(what string) {
-		if what != "tar" {
-			n++
-			write(t, from, "log", fmt.Sprint(n))
+		if what == "tar" {
+			tars++
+			return
 		}
+		n++
+		write(t, from, "log", fmt.Sprint(n))
 	}}
 	o := small
 	o.Tries = 3
@@ -143,6 +145,9 @@ func TestUnstable(t *testing.T) {
 	_, err := treecopy.Take(t.Context(), src, s, run, o)
 	if !errors.Is(err, treecopy.ErrUnstable) || !strings.Contains(err.Error(), `3 times: "log"`) || strings.Contains(err.Error(), "calm") {
 		t.Fatal(err)
+	}
+	if tars != 1+o.Tries {
+		t.Errorf("it was read %d times", tars)
 	}
 	if e, err := s.Look(run, snapshot.Assets); err != nil || e.State != snapshot.Half {
 		t.Errorf("the part is %s, %v", e.State, err)

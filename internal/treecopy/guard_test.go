@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/treecopy"
+	"github.com/slipway-dev/slipway/internal/treecopy/treetest"
 )
 
 // An index that was made to lead out of the tree, or that the artifact doesn't bear out, is refused before anything is unpacked.
@@ -150,5 +152,58 @@ func TestNamesOfAFileAcrossAttempts(t *testing.T) {
 	fill(t, x, to)
 	if d := oracle(t, from, to); d != "" {
 		t.Error(d)
+	}
+}
+
+// Two files of two names each, crosswise: every name has the right contents, attributes and number of names.
+func TestWrongLinks(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	link := func(dir, a, b string) { must(t, os.Link(filepath.Join(dir, a), filepath.Join(dir, b))) }
+	write(t, from, "a", "same")
+	write(t, from, "c", "same")
+	must(t, os.Chtimes(filepath.Join(from, "a"), time.Unix(1, 2), time.Unix(1, 2)))
+	must(t, os.Chtimes(filepath.Join(from, "c"), time.Unix(1, 2), time.Unix(1, 2)))
+	link(from, "a", "b")
+	link(from, "c", "d")
+	st, err := os.Stat(from)
+	must(t, err)
+	x := take(t, &local{t: t, dir: from}, store(t), small)
+	fill(t, x, to)
+	must(t, compare(t, x, to).Err())
+	must(t, os.Remove(filepath.Join(to, "b")))
+	must(t, os.Remove(filepath.Join(to, "d")))
+	link(to, "a", "d")
+	link(to, "c", "b")
+	must(t, os.Chtimes(to, st.ModTime(), st.ModTime()))
+	if err := compare(t, x, to).Err(); err == nil || !strings.Contains(err.Error(), "it isn't a hard link to the files that it should be one to") {
+		t.Error(err)
+	}
+}
+
+// lossy is a tree in memory whose connection breaks at the nth tar.
+type lossy struct {
+	*treetest.Tree
+	left int
+}
+
+func (l *lossy) Tar(ctx context.Context, names io.Reader, out io.Writer) error {
+	if l.left--; l.left < 0 {
+		return treecopy.ErrLost
+	}
+	return l.Tree.Tar(ctx, names, out)
+}
+
+// A second name doesn't change a file's time of change on every file system; the two are one file all the same.
+func TestSecondNameWithoutATrace(t *testing.T) {
+	src := &lossy{treetest.New(), 1}
+	src.Put("a", treetest.Node{Kind: treecopy.File, Content: []byte("x")})
+	s := store(t)
+	if _, err := treecopy.Take(t.Context(), src, s, run, small); !errors.Is(err, treecopy.ErrLost) {
+		t.Fatal(err)
+	}
+	src.Nodes["b"], src.left = src.Nodes["a"], 100
+	x := take(t, src, s, small)
+	if a, b := entry(x, "a"), entry(x, "b"); a.Group == 0 || a.Group != b.Group || a.Chunk != b.Chunk {
+		t.Errorf("%+v\n%+v", a, b)
 	}
 }

@@ -284,3 +284,29 @@ func TestLostMover(t *testing.T) {
 		t.Error("the mover is left")
 	}
 }
+
+// What was compared is known of one volume, and of no other that takes its place behind the claim.
+func TestComparedVolume(t *testing.T) {
+	store, snap := artifact(t)
+	rb := migrate.NewRunbook[migrate.Rehearsal]()
+	rb.PhaseInOrder("copy")
+	d := newDisk(nil)
+	d.tree = treetest.Shop()
+	eye, hand := bind(steptest.Given(rb, "standup.cluster", google.Cluster{Name: "c"}), store, d)
+	files := steptest.Given(rb, "copy.gluster-snapshot", snap)
+	in := steptest.Given(rb, "copy.volume-fill", volumes.Filled{Snapshot: snap.ID, Digest: snap.Digest, Volume: "pvc-1"})
+	migrate.Add(rb, volumes.Verify{Snapshot: files, Fill: in, Mover: moverPod}, eye, hand)
+	migrate.AddGate(rb, migrate.Gate{ID: "gate"})
+	dir, err := journal.MakeDir(t.TempDir(), runID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &copying{t: t, rb: rb, dir: dir}
+	if err := c.life(); err != nil {
+		t.Fatal(err)
+	}
+	d.claim.Volume = "pvc-2"
+	if err := c.life(); !errors.Is(err, migrate.ErrDrift) || !strings.Contains(err.Error(), "copy.volume-verify") {
+		t.Errorf("got %v", err)
+	}
+}
