@@ -71,7 +71,7 @@ func TestFaults(t *testing.T) {
 		{
 			name:  "no room on this machine for the snapshot",
 			wrong: func(t *testing.T, s desk) { s.smallDisk(t, "snapshots", "1m") },
-			code:  exitFailed, says: []string{"snapshots", "no space left on device"}, made: true,
+			code:  exitFailed, says: []string{"no space left in the snapshot directory", "make room there"}, made: true,
 		},
 	} {
 		t.Run(f.name, func(t *testing.T) { f.test(t, newDesk(t, lab)) })
