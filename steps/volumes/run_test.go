@@ -157,11 +157,11 @@ func TestFullVolume(t *testing.T) {
 		}
 		return nil
 	}
-	says(t, c.life(), "the volume is full", "volumes.size", "slipway resume")
+	says(t, c.life(), "the volume is full", "volumes.size", "slipway rollback "+runID)
 	d.onExtract = func([]byte) error {
 		return &treecopy.Failed{What: "pod: tar", Status: 2, Stderr: "tar: ./x: Wrote only 1024 of 10240 bytes"}
 	}
-	says(t, c.life(), "the volume is full", "slipway resume")
+	says(t, c.life(), "the volume is full", "slipway rollback "+runID)
 	d.onExtract = nil
 	if err := c.life(); err != nil {
 		t.Error("with room again:", err)
