@@ -113,7 +113,7 @@ func (s *Store) mmdebstrap(ctx context.Context) (string, error) {
 	if found, err := exec.LookPath("mmdebstrap"); err == nil {
 		return found, nil
 	}
-	unlock, err := Lock(ctx, filepath.Join(s.dir, "locks", "mmdebstrap"), s.report, "mmdebstrap: another lab unpacks it")
+	unlock, err := Lock(ctx, filepath.Join(s.dir, "locks", "mmdebstrap"), s.report, "mmdebstrap: it is being unpacked")
 	if err != nil {
 		return "", err
 	}
