@@ -84,6 +84,9 @@ func (s second) traces(t *testing.T) traces {
 		t.Fatal(err)
 	}
 	for _, p := range processes {
+		if zombie(p) {
+			continue // it has ended, and this computer's init has yet to take note
+		}
 		// A process may end while it is looked at: what can't be read is gone.
 		groups, _ := os.ReadFile(p + "/cgroup")
 		environ, _ := os.ReadFile(p + "/environ")
@@ -126,6 +129,13 @@ func (s second) traces(t *testing.T) traces {
 		n.state = 1
 	}
 	return n
+}
+
+// zombie tells of a process's directory in /proc whether it has ended (proc(5), stat).
+func zombie(dir string) bool {
+	stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
+	_, after, _ := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
+	return bytes.HasPrefix(after, []byte("Z")) || bytes.HasPrefix(after, []byte("X"))
 }
 
 // TestLifecycle: up, again, checkpoint, down, up from it, killed, up again, down; and what is left after each.
