@@ -135,9 +135,9 @@ func (p Port) Connect(ctx context.Context, netns *os.File) error {
 	}
 	device := DeviceName(p.Name)
 	mac := p.Addrs[0].As4()
-	// The end of a machine that was just killed may still be there for a moment.
-	if _, err := p.Network.Run(ctx, nil, "", "ip", "link", "show", device); err == nil {
-		if err := p.Network.IP(ctx, nil, "link del "+device); err != nil {
+	// The end of a machine that was just killed may still be there for a moment, and may go by itself while it is deleted.
+	if p.Network.has(ctx, device) {
+		if err := p.Network.IP(ctx, nil, "link del "+device); err != nil && p.Network.has(ctx, device) {
 			return fmt.Errorf("connect %s: %w", p.Name, err)
 		}
 	}
@@ -156,6 +156,12 @@ func (p Port) Connect(ctx context.Context, netns *os.File) error {
 		return fmt.Errorf("connect %s: %w", p.Name, err)
 	}
 	return nil
+}
+
+// has says whether there is a device of that name.
+func (n *Network) has(ctx context.Context, device string) bool {
+	_, err := n.Run(ctx, nil, "", "ip", "link", "show", device)
+	return err == nil
 }
 
 // Do runs f on a thread that is in the lab's network. Sockets made in f stay in it; goroutines started in f are not.
