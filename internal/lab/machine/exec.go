@@ -79,10 +79,26 @@ func (m *Machine) Start(ctx context.Context, c Cmd) (*Process, error) {
 		err error
 	}
 	ch := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread is in the machine and ends with this goroutine
+	start := func() {
 		cmd, err := m.startHere(ctx, c)
 		ch <- result{cmd, err}
+	}
+	go func() {
+		runtime.LockOSThread() // and not unlocked: the thread is in the machine and ends with this goroutine
+		if !onFirstThread() {
+			start()
+			return
+		}
+		// The process's first thread never ends: it would stay in the machine and keep its group busy. It is held here, so that the next
+		// goroutine has another.
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread()
+			start()
+		}()
+		<-done
 	}()
 	r := <-ch
 	if r.err != nil {

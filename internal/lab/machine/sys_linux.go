@@ -373,3 +373,6 @@ func pivot(root string) error {
 	}
 	return nil
 }
+
+// onFirstThread says whether the caller runs on the thread that the process began with.
+func onFirstThread() bool { return unix.Gettid() == unix.Getpid() }

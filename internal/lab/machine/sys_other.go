@@ -22,3 +22,5 @@ func joinV1([]string) error                         { return errNotLinux }
 func enter(int, *os.File) error                     { return errNotLinux }
 func frozen(string) string                          { return "" }
 func runStage()                                     {}
+
+func onFirstThread() bool { return false }
