@@ -120,9 +120,10 @@ func (s *Servers) Up(ctx context.Context) error {
 		return err
 	}
 	// A secondary that was down asks the primary again after the SOA's refresh time,
-	// which is an hour; here it is told to.
+	// which is an hour; here it is told to take the whole zone, since a primary that was
+	// killed may have come back with an earlier serial.
 	for _, zone := range zones {
-		if err := rndc(ctx, s.machine(secondary), "refresh", zone); err != nil {
+		if err := rndc(ctx, s.machine(secondary), "retransfer", zone); err != nil {
 			return fmt.Errorf("have the secondary look again: %w", err)
 		}
 		if err := s.follow(ctx, zone); err != nil {
