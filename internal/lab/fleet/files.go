@@ -14,7 +14,7 @@ import (
 func site(s Secrets) shop.Site {
 	at := func(host string, port uint16) netip.AddrPort { return netip.AddrPortFrom(mustHost(host).Addr, port) }
 	out := shop.Site{Name: SiteName, Cache: CacheAddress, Database: at("db1", 3306), RedisCache: at("redis1", 6379), RedisSessions: at("redis1", 6380),
-		Queue: at("files1", 5672), Clients: "10.77.%", Secrets: shop.Secrets{Database: s.ShopPassword, Queue: s.QueuePassword, Redis: s.RedisPassword}}
+		Queue: at(QueueHost, 5672), Clients: "10.77.%", Secrets: shop.Secrets{Database: s.ShopPassword, Queue: s.QueuePassword, Redis: s.RedisPassword}}
 	for _, h := range Hosts() {
 		if h.Role == Web {
 			out.Webs = append(out.Webs, shop.Server{Name: h.Name, Addr: h.Addr})
@@ -227,7 +227,7 @@ slipway ALL=(root) NOPASSWD: GLUSTER_STATE
 		// Debian's package leaves it disabled.
 		enabled("glusterd.service", "/lib/systemd/system/glusterd.service"),
 	}
-	if h.Name == "files1" {
+	if h.Name == QueueHost {
 		return append(files, fromShop(site(s).QueueFiles())...)
 	}
 	return append(files, machine.Symlink("/etc/systemd/system/rabbitmq-server.service", "/dev/null"))
@@ -255,7 +255,7 @@ func units(h Host) []machine.File {
 	case Database:
 		role = shop.Database
 	case Files:
-		if h.Name != "files1" {
+		if h.Name != QueueHost {
 			return nil
 		}
 		role = shop.Broker

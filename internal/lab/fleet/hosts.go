@@ -40,6 +40,9 @@ var (
 // SiteName is the shop's public host name.
 const SiteName = "www.shop.example"
 
+// QueueHost is the host that runs RabbitMQ.
+const QueueHost = "files1"
+
 // roles says how many hosts a role has and where their addresses begin.
 var roles = []struct {
 	role  Role

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/progress"
@@ -31,7 +32,8 @@ func (f *Fleet) client(s Secrets) (*http.Client, error) {
 	}}, nil
 }
 
-// waitServing waits until the shop answers with a page and an image of the Gluster volume, through all its layers.
+// waitServing waits until the shop answers with a page and an image of the Gluster volume, through all its layers, and until its queue has
+// started: that takes longer than the page, and who looks at the source's services must find them as they are when nothing is wrong.
 func (f *Fleet) waitServing(ctx context.Context, report progress.Func) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
@@ -49,6 +51,7 @@ func (f *Fleet) waitServing(ctx context.Context, report progress.Func) error {
 			return err
 		},
 		func(ctx context.Context) error { return get(ctx, client, "/assets/"+image) },
+		f.queueRuns,
 	}
 	passed := 0
 	return progress.Wait(ctx, report, "the shop serves", int64(len(checks)), 100*time.Millisecond, func(ctx context.Context) (int64, string, error) {
@@ -65,6 +68,22 @@ func (f *Fleet) waitServing(ctx context.Context, report progress.Func) error {
 		}
 		return int64(passed), "", nil
 	})
+}
+
+// queueRuns fails while the queue's service isn't active: starting is not yet.
+func (f *Fleet) queueRuns(ctx context.Context) error {
+	m := f.env.Launcher.Machine(QueueHost)
+	if m == nil {
+		return fmt.Errorf("%s isn't up", QueueHost)
+	}
+	out, err := m.Output(ctx, "systemctl", "show", "--property=ActiveState", "--value", "rabbitmq-server.service")
+	if err != nil {
+		return err
+	}
+	if state := strings.TrimSpace(string(out)); state != "active" {
+		return fmt.Errorf("%s: rabbitmq-server is %s", QueueHost, state)
+	}
+	return nil
 }
 
 // Image is the path in the volume of product 1's picture, of which there is always one.
