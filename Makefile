@@ -12,10 +12,10 @@ lab := bin/slipway-lab
 recordings := $(or $(SLIPWAY_SHARED),../shared)/gcp-recordings
 
 # What is missing on this machine is said in one line, before anything is begun.
-lack := $(if $(filter rehearse test,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
+lack := $(if $(filter rehearse test soak,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
 $(if $(lack),$(error $(lack)))
 
-.PHONY: help build check rehearse test bench clean setup
+.PHONY: help build check rehearse test soak bench clean setup
 .NOTPARALLEL:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make test       all tests, all set-up included (Debian 12, Go, root)'
 	@echo 'make check      the quick part of it: format, vet, staticcheck, architecture, unit tests'
 	@echo 'make build      bin/slipway and bin/slipway-lab'
+	@echo 'make soak       rehearsals killed at 50 random instants and more (SEED=N draws the instants of an earlier one)'
 	@echo 'make bench      the benchmarks'
 	@echo 'make clean      take the lab down and remove bin; the caches in /var/cache/slipway-lab stay'
 
@@ -31,8 +32,8 @@ build:
 
 check:
 	@unformatted=$$(gofmt -l cmd internal inventory migrate runbooks steps); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@.ci/wait vet go vet -tags lab,recordings ./...
-	@.ci/wait staticcheck go tool staticcheck -tags lab,recordings ./...
+	@.ci/wait vet go vet -tags lab,recordings,soak ./...
+	@.ci/wait staticcheck go tool staticcheck -tags lab,recordings,soak ./...
 	@.ci/wait 'unit tests' go test ./...
 	@if [ -d "$(recordings)" ]; then .ci/wait 'recorded exchanges' go test -tags recordings ./internal/google ./internal/lab/cloud/...; \
 	else echo 'not run: the tests against exchanges recorded with the real Google APIs; there is no $(recordings) (SLIPWAY_SHARED is where it is)'; fi
@@ -43,6 +44,9 @@ rehearse: setup build
 
 test: setup check build
 	$(lab) test
+
+soak: setup build
+	$(lab) test ./cmd/slipway --tags soak --run '^TestSoak$$' --limit 3h $(if $(SEED),-- -kill-seed $(SEED))
 
 bench:
 	go test -run '^$$' -bench . -benchmem $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')

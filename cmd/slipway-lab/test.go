@@ -30,7 +30,9 @@ type labTests struct {
 	place    place.Place
 	root     string // of the repository
 	packages []string
-	run      string // a regular expression; empty: all
+	run      string   // a regular expression; empty: all
+	tags     []string // build tags beside lab
+	args     []string // for the test programs
 	limit    time.Duration
 	keepLab  bool
 	size     verb.UpRequest
@@ -39,17 +41,20 @@ type labTests struct {
 func testCommand() *cobra.Command {
 	var l labTests
 	c := &cobra.Command{
-		Use:   "test [PACKAGE…]",
+		Use:   "test [PACKAGE…] [-- ARG…]",
 		Short: "bring the lab up, run the tests that need it, and take it down",
 		Long: `test brings the lab up and runs in it, one package after another, the tests that have the build tag lab: of the packages named
 ("./internal/kube"), or of all that have such tests. Then it takes the lab down, also when tests failed or it was interrupted, unless the lab was up
-before. A skipped test fails.`,
+before. A skipped test fails. What follows -- goes to the test programs as it is.`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if l.place, err = here(); err != nil {
 				return err
 			}
 			if l.root, err = kubernetes.FindSource(); err != nil {
 				return err
+			}
+			if n := cmd.ArgsLenAtDash(); n >= 0 {
+				args, l.args = args[:n], args[n:]
 			}
 			if l.packages = args; len(args) == 0 {
 				if l.packages, err = labPackages(l.root); err != nil {
@@ -60,6 +65,7 @@ before. A skipped test fails.`,
 		},
 	}
 	c.Flags().StringVar(&l.run, "run", "", "only the tests that match this regular expression, as in go test")
+	c.Flags().StringSliceVar(&l.tags, "tags", nil, "build tags beside lab")
 	c.Flags().DurationVar(&l.limit, "limit", 20*time.Minute, "the longest that one package's tests may take")
 	c.Flags().BoolVar(&l.keepLab, "keep-lab", false, "leave the lab up")
 	c.Flags().IntVar(&l.size.Rows, "rows", 20_000, "as in slipway-lab up; less than there, since tests of size make their own")
@@ -157,7 +163,7 @@ func (l labTests) compile(ctx context.Context, tmp string, report progress.Func)
 		programs[i] = filepath.Join(tmp, fmt.Sprintf("%02d.test", i))
 		group.Go(func() error {
 			// Without symbols for debuggers: linked in half the time, and half the size.
-			cmd := exec.CommandContext(gctx, "go", "test", "-c", "-vet=off", "-tags", "lab", "-ldflags", "-s -w", "-o", programs[i], pkg)
+			cmd := exec.CommandContext(gctx, "go", "test", "-c", "-vet=off", "-tags", strings.Join(append([]string{"lab"}, l.tags...), ","), "-ldflags", "-s -w", "-o", programs[i], pkg)
 			cmd.Dir = l.root
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("compile the tests of %s: %w\n%s", pkg, err, out)
@@ -179,7 +185,7 @@ func (l labTests) runPackage(ctx context.Context, self, pkg, program, tmp string
 	if l.run != "" {
 		args = append(args, "-test.run="+l.run)
 	}
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := exec.CommandContext(ctx, "go", append(args, l.args...)...)
 	cmd.Dir = filepath.Join(l.root, pkg)
 	cmd.Env = append(append(os.Environ(), l.place.Environ()...), "TMPDIR="+tmp)
 	cmd.SysProcAttr = ownSession()

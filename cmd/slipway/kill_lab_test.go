@@ -82,6 +82,12 @@ func (h *hunt) once(t *testing.T, want []attempt, atOnce bool, before string) st
 		t.Fatalf("slipway %v, after %d kills: exit code %d\n%s%s", p.cmd.Args[1:], lives-1, code, p.out.String(), p.err.String())
 	}
 	t.Logf("run %s was killed %d times, and ended:\n%s", id, lives-1, p.out.String())
+	h.ended(t, id)
+	return id
+}
+
+// ended holds a run that is over against one that was never disturbed.
+func (h *hunt) ended(t *testing.T, id string) {
 	h.desk.must(t, exitDone, "journal", "verify", id)
 	st := h.desk.status(t, id)
 	if st.State != migrate.StateDone {
@@ -92,7 +98,6 @@ func (h *hunt) once(t *testing.T, want []attempt, atOnce bool, before string) st
 			t.Errorf("run %s: step %s is %s", id, x.ID, x.State)
 		}
 	}
-	return id
 }
 
 // killInside waits until something wanted is in flight, lets it go on for a random part of its time, and kills the program. It says false when the
