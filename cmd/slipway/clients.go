@@ -159,7 +159,10 @@ func (t *target) database(ctx context.Context, i google.Instance) (*dbcopy.Targe
 }
 
 // zones are production's zone, which a rehearsal only looks at, and the one that it rehearses on.
-type zones struct{ production, rehearsal zone.Zone }
+type zones struct {
+	production, rehearsal zone.Zone
+	see                   zone.View // of production's, which refuses a credential that could change it where the provider says so
+}
 
 func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err error) {
 	open := func(d config.Zone, act bool) (zone.Zone, error) {
@@ -182,6 +185,10 @@ func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err e
 	}
 	if z.production, err = open(c.DNS.Production, false); err != nil {
 		return z, err
+	}
+	z.see = zone.See(z.production, zone.Servers{})
+	if confined, ok := z.production.(zone.Confined); ok {
+		z.see = zone.SeeOnly(confined, zone.Servers{})
 	}
 	z.rehearsal, err = open(c.DNS.Rehearsal, true)
 	return z, err

@@ -62,6 +62,14 @@ func TestFaults(t *testing.T) {
 			code:  exitUsage, says: []string{"slipway.yaml:", "source.mariadb.password", "secrets/mariadb does not exist"},
 		},
 		{
+			name: "a key that could change production's zone",
+			wrong: func(t *testing.T, s desk) {
+				s.change(t, "secrets/ovh-application-key", "secrets/ovh-owner-application-key", "secrets/ovh-application-secret", "secrets/ovh-owner-application-secret",
+					"secrets/ovh-consumer-key", "secrets/ovh-owner-consumer-key")
+			},
+			code: exitFailed, says: []string{"preflight.dns", "shop.example. is production's", "POST /*", "make a key without"},
+		},
+		{
 			name: "a volume that is too small for the files",
 			wrong: func(t *testing.T, s desk) {
 				s.changeLine(t, "- claim: shop-assets", "    size: 16MiB")

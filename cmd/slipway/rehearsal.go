@@ -105,7 +105,7 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 			return tgt.google.MakeSQL(project, runbooks.Mark(s)), nil
 		}),
 
-		Production: migrate.Look("production's zone", dns.OnlyLook(zone.See(z.production, servers))),
+		Production: migrate.Look("production's zone", dns.OnlyLook(z.see)),
 		Flipped:    migrate.LookShadow("rehearsal zone", dns.OnlyLook(zone.SeeRehearsal(z.rehearsal, z.production, servers))),
 		Flip: migrate.Shadow("rehearsal zone", flip.Marked, func(context.Context, migrate.Stamp) (dns.Act, error) {
 			return flip, nil

@@ -27,8 +27,8 @@ type Credential struct {
 }
 
 // Credentials makes keys: for a rehearsal (all of the project; OVH: reads zones,
-// writes the rehearsal's alone), and for one that may only look. There is none
-// that could write production's zone: a rehearsal has no use for it.
+// writes the rehearsal's alone), for one that may only look, and OVH's for one
+// that may do anything: no rehearsal takes that one.
 func (c *Cloud) Credentials() ([]Credential, error) {
 	var out []Credential
 	for _, a := range []struct {
@@ -47,10 +47,14 @@ func (c *Cloud) Credentials() ([]Credential, error) {
 	for _, method := range []string{"POST", "PUT", "DELETE"} {
 		write = append(write, ovh.Rule{Method: method, Path: "/domain/zone/" + names.Rehearsal + "/*"})
 	}
+	var all []ovh.Rule
+	for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+		all = append(all, ovh.Rule{Method: method, Path: "/*"})
+	}
 	for _, a := range []struct {
 		prefix string
 		rules  []ovh.Rule
-	}{{"ovh-", write}, {"ovh-viewer-", read}} {
+	}{{"ovh-", write}, {"ovh-viewer-", read}, {"ovh-owner-", all}} {
 		key, err := c.OVH.Grant(a.rules...)
 		if err != nil {
 			return nil, err
