@@ -52,7 +52,7 @@ type Artifact struct {
 	dir      string
 }
 
-// Open reads a part's manifest; it doesn't look at the other files (see Verify). ErrNotFound, ErrHalf, ErrDamaged.
+// Open reads a part's manifest; it doesn't look at the other files (see Verify). ErrNotFound, ErrHalf, ErrDamaged, ErrFormat.
 func (s *Store) Open(id ID, p Part) (*Artifact, error) {
 	if err := id.Check(); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (s *Store) Open(id ID, p Part) (*Artifact, error) {
 		return fail(fmt.Errorf("%s: %w: %w", manifestName, ErrDamaged, err))
 	}
 	if version.Format != Format {
-		return fail(fmt.Errorf("it has format %d, and this program reads format %d; take a new snapshot", version.Format, Format))
+		return fail(fmt.Errorf("%w %d, and this program reads format %d; take a new snapshot", ErrFormat, version.Format, Format))
 	}
 	var detail json.RawMessage
 	a := &Artifact{Manifest: Manifest{Detail: &detail}, Digest: was.SHA256, dir: dir}

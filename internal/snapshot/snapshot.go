@@ -65,6 +65,8 @@ var (
 	ErrNotOwner = errors.New("snapshot belongs to another run")
 	// ErrDamaged: a file or the manifest is not what was written. The artifact can't be used; make another.
 	ErrDamaged = errors.New("snapshot is damaged")
+	// ErrFormat: another version of this program made it.
+	ErrFormat = errors.New("it has format")
 )
 
 // Format is the version of the manifest and of the directory's layout. A reader refuses any other.

@@ -420,7 +420,11 @@ func TestOtherFormat(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.whole(run, MariaDB), manifestName), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Open(run, MariaDB); err == nil || !strings.Contains(err.Error(), "reads format 1") {
+	if _, err := s.Open(run, MariaDB); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it has format 2, and this program reads format 1") {
 		t.Errorf("another format: %v", err)
+	}
+	list, err := s.List(t.Context())
+	if err != nil || len(list) != 1 || list[0].State != Foreign || !errors.Is(list[0].Err, ErrFormat) {
+		t.Errorf("one of another format keeps the others from being listed: %+v, %v", list, err)
 	}
 }

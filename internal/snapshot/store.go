@@ -56,6 +56,7 @@ const (
 	Writing State = "writing" // a process is at it now
 	Whole   State = "whole"
 	Damaged State = "damaged" // its manifest can't be read
+	Foreign State = "foreign" // made by a program whose format this one doesn't read
 )
 
 // Entry is one part of one snapshot in a listing. Manifest is nil unless State is Whole.
@@ -65,7 +66,7 @@ type Entry struct {
 	State    State
 	Manifest *Manifest
 	Digest   string
-	Err      error // why it is Damaged
+	Err      error // why it is Damaged or Foreign
 }
 
 // List is what the store has, by id and part. It reads manifests and no other file. A store whose directory isn't
@@ -112,6 +113,8 @@ func (s *Store) Look(id ID, p Part) (Entry, error) {
 		e.State, e.Manifest, e.Digest = Whole, &a.Manifest, a.Digest
 	case errors.Is(err, ErrDamaged):
 		e.State, e.Err = Damaged, err
+	case errors.Is(err, ErrFormat):
+		e.State, e.Err = Foreign, err
 	case errors.Is(err, ErrHalf):
 		e.State = Half
 		unlock, err := lock(s.half(id, p))

@@ -14,9 +14,9 @@ import (
 
 // Problem is what keeps the source from being moved as it is. Host may be "" where it is of no single one.
 type Problem struct {
-	Host   string
-	What   string
-	Remedy string // what to look at or to type
+	Host   string `json:"host"`
+	What   string `json:"what"`
+	Remedy string `json:"remedy"` // what to look at or to type
 }
 
 func (p Problem) Error() string {

@@ -33,7 +33,10 @@ type Volume struct {
 }
 
 // Option is one of a volume's.
-type Option struct{ Name, Value string }
+type Option struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // Brick is one brick. The counts are of entries (files and directories), and -1 where the brick could not be asked.
 type Brick struct {

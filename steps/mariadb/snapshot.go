@@ -115,7 +115,7 @@ func (st Snapshot) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate
 	switch {
 	case e.State == snapshot.Whole:
 		return st.found(ctx, s, id, rec)
-	case st.Reuse != "" || e.State == snapshot.Damaged:
+	case st.Reuse != "" || e.State == snapshot.Damaged || e.State == snapshot.Foreign:
 		_, err := s.C.Store.Open(id, snapshot.MariaDB)
 		return p, err
 	case e.State == snapshot.Writing:
