@@ -173,19 +173,30 @@ func newSecret() (string, error) {
 // startTimeout bounds how long the servers may take until they answer.
 const startTimeout = 30 * time.Second
 
-// ready waits until both servers answer each zone's SOA and the resolver a name.
+// ready waits until both servers answer each zone's SOA and the resolver a name. A secondary that came up before its primary has asked in
+// vain, and would ask again after minutes: it is told to, every second.
 func (s *Servers) ready(ctx context.Context, zones []string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for _, zone := range zones {
-		for _, server := range []netip.Addr{Primary, Secondary} {
-			err := s.poll(ctx, func() error {
-				_, err := s.soa(ctx, server, zone)
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("name server %s does not answer zone %s: %w", server, zone, err)
+		err := s.poll(ctx, func() error {
+			_, err := s.soa(ctx, Primary, zone)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("name server %s does not answer zone %s: %w", Primary, zone, err)
+		}
+		told := time.Now()
+		err = s.poll(ctx, func() error {
+			_, err := s.soa(ctx, Secondary, zone)
+			if err != nil && time.Since(told) > time.Second {
+				err = errors.Join(err, rndc(ctx, s.machine(secondary), "retransfer", zone))
+				told = time.Now()
 			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("name server %s does not answer zone %s: %w", Secondary, zone, err)
 		}
 	}
 	err := s.poll(ctx, func() error {

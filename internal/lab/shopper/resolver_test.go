@@ -40,7 +40,8 @@ func startNameServer(t *testing.T) *nameServer {
 		t.Fatal(err)
 	}
 	n := &nameServer{at: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
-	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+	started := make(chan struct{}) // one that has not cannot be shut down, and would serve ever after
+	server := &dns.Server{PacketConn: conn, NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.asked++
@@ -55,6 +56,11 @@ func startNameServer(t *testing.T) *nameServer {
 	})}
 	done := make(chan error, 1)
 	go func() { done <- server.ActivateAndServe() }()
+	select {
+	case <-started:
+	case err := <-done:
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := server.Shutdown(); err != nil {
 			t.Error(err)
