@@ -134,7 +134,7 @@ func (s *session) decide(n *node, st stepState, d GateDecision, a Answer) error 
 
 // turn is what a gate that was aborted, or whose deadline has passed, does to the run.
 func (s *stepState) turn() *turnError {
-	t := &turnError{by: Answer{Who: s.word.Who}, why: fmt.Sprintf("gate %s: %s", s.ID, s.gate)}
+	t := &turnError{by: Answer{Who: s.word.Who, Request: s.request}, why: fmt.Sprintf("gate %s: %s", s.ID, s.gate)}
 	if s.gate == GateAborted && s.word.Why != "" {
 		t.why += ": " + s.word.Why
 	}

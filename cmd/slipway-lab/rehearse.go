@@ -28,8 +28,8 @@ func rehearseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rehearse [-- ARG…]",
 		Short: "bring the lab up, rehearse against it while its customers shop, and prove that nothing was lost or changed",
-		Long: `rehearse brings the lab up, writes what a rehearsal needs into --dir, lets the lab's customers shop, and runs slipway rehearse (with the arguments
-after --) in the lab's network. Then it holds the customers' ledger against the shop's database, proves that nothing on the source changed but what
+		Long: `rehearse brings the lab up, writes what a rehearsal needs into --dir, lets the lab's customers shop, and runs slipway rehearse --yes-to go (with the
+arguments after --) in the lab's network. Then it holds the customers' ledger against the shop's database, proves that nothing on the source changed but what
 its own daemons do, and takes the lab down, unless it was up before. A rehearsal that did not end well leaves the lab up: it can be resumed.
 
 The exit code is that of slipway rehearse, or 1 if only the ledger or the proof is not sound.`,

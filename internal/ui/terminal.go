@@ -203,7 +203,7 @@ func (t *Terminal) showService(e migrate.Event) {
 	case migrate.GateOpened:
 		t.step(e.Gate, "gate is open: %s%s", e.Title, map[bool]string{false: ", until " + e.Deadline.Format(time.RFC3339)}[e.Deadline.IsZero()])
 	case migrate.GateDecided:
-		t.step(e.Gate, "gate %s by %s%s", e.Decision, e.Who, because(e.Why))
+		t.step(e.Gate, "gate %s%s%s%s", e.Decision, lead(" by ", e.Who), parens(e.From), because(e.Why))
 	case migrate.Decided:
 		t.line("%s: %s decided %s%s", orRun(e.Step), e.Who, e.Decision, because(e.Why))
 		for _, d := range e.Differs {
@@ -352,11 +352,14 @@ func (t *Terminal) wipe() {
 	}
 }
 
-func because(why string) string {
-	if why == "" {
+func because(why string) string { return lead(": ", why) }
+
+// lead is text after what leads to it, or nothing where there is no text.
+func lead(to, text string) string {
+	if text == "" {
 		return ""
 	}
-	return ": " + why
+	return to + text
 }
 
 func parens(s string) string {
