@@ -112,3 +112,31 @@ func TestLookedAgain(t *testing.T) {
 		}
 	})
 }
+
+// A listener that was slow is told of what passed meanwhile in the order in which it passed last.
+func TestPassingOrder(t *testing.T) {
+	inLab(t, func(l *lab) {
+		looks, slow := 0, make(chan struct{})
+		p := plain{spec: migrate.Spec{ID: "a", Tries: 3}, plan: func(ctx context.Context, _ *migrate.Scope[struct{}], _ migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			if looks++; looks == 3 {
+				close(slow)
+				time.Sleep(time.Minute)
+			}
+			return migrate.Plan[plainOut]{}, migrate.Transient(errInjected)
+		}}
+		var told []string
+		l.must(l.run(book(p), migrate.Options{}, func(r *migrate.Run) error {
+			r.Listen(func(e migrate.Event) {
+				if len(told) == 0 {
+					<-slow
+				}
+				told = append(told, e.Name())
+			})
+			return resume(r)
+		}), errInjected)
+		i := slices.Index(told, "step-retrying")
+		if i < 0 || i+1 >= len(told) || told[i+1] != "step-looking" {
+			t.Errorf("told %q", told)
+		}
+	})
+}

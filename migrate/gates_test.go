@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -305,5 +306,42 @@ func TestAbortStopsWhereTheLegsDo(t *testing.T) {
 		l.done = map[string]int{}
 		l.must(l.cutover(passing()), nil) // it can be tried again
 		l.good(isNew(l.world))
+	})
+}
+
+// A run is not told to turn back when it can't: it goes back already, it was told before, or a point of no return was passed.
+func TestAbortThatCant(t *testing.T) {
+	inLab(t, func(l *lab) {
+		wish := migrate.Answer{Who: "lee@hall", Why: "enough"}
+		point := migrate.Gate{ID: "gate", PointOfNoReturn: true}
+		long := plain{spec: id("b"), run: func(context.Context, *migrate.Scope[struct{}], plainOut) (plainOut, error) {
+			time.Sleep(time.Minute)
+			return plainOut{}, nil
+		}}
+		l.must(l.run(book(plain{spec: id("a")}, point, long), migrate.Options{Ask: answers(migrate.Pass)}, func(r *migrate.Run) error {
+			time.AfterFunc(time.Second, func() { l.must(r.Abort(wish), migrate.ErrIrreversible) })
+			return resume(r)
+		}), nil)
+	})
+	inLab(t, func(l *lab) {
+		wish := migrate.Answer{Who: "lee@hall", Why: "enough"}
+		slow := plain{spec: id("a"), undo: func(context.Context, migrate.Recorded[plainOut]) error { time.Sleep(time.Minute); return nil }}
+		l.must(l.run(book(slow, migrate.Gate{ID: "gate"}), migrate.Options{}, func(r *migrate.Run) error {
+			if err := resume(r); !errors.Is(err, migrate.ErrWaiting) {
+				t.Error(err)
+			}
+			if err := r.Abort(wish); err != nil {
+				t.Error(err)
+			}
+			if err := r.Abort(wish); err == nil {
+				t.Error("told twice")
+			}
+			time.AfterFunc(time.Second, func() {
+				if err := r.Abort(wish); err == nil || !strings.Contains(err.Error(), "goes back already") {
+					t.Errorf("while it goes back: %v", err)
+				}
+			})
+			return resume(r)
+		}), migrate.ErrRolledBack)
 	})
 }

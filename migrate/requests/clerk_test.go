@@ -432,3 +432,27 @@ func TestFiles(t *testing.T) {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
 }
+
+// Said at the run's own terminal and in another one at the same moment, the word that turns the run back counts.
+func TestAbortHereWhilePassThere(t *testing.T) {
+	d := newDesk(t)
+	id := ""
+	d.must(d.process(gated(nil, nil), func(ctx context.Context, _ migrate.Question) (migrate.Answer, error) {
+		id = d.put(requests.Request{Ask: requests.Pass, Gate: "go"})
+		<-ctx.Done()
+		return migrate.Answer{Word: migrate.Abort, Why: "no"}, nil
+	}, resume), migrate.ErrRolledBack)
+	d.answered(id, false, "")
+}
+
+// A run that is over, or kept, is not turned by a request that nobody took in time.
+func TestAbortAfterTheEnd(t *testing.T) {
+	d := newDesk(t)
+	pass := func(context.Context, migrate.Question) (migrate.Answer, error) {
+		return migrate.Answer{Word: migrate.Pass}, nil
+	}
+	d.must(d.process(gated(nil, nil), pass, resume), nil)
+	id := d.put(requests.Request{Ask: requests.Abort, Why: "late"})
+	d.must(d.process(gated(nil, nil), pass, resume), nil)
+	d.answered(id, false, "the run is done; to take it back: slipway rollback "+runID)
+}
