@@ -27,6 +27,8 @@ func TestScripts(t *testing.T) {
 			"exits":  exits,
 			"run":    fixture,
 			"newest": newest,
+			"keys":   keys,
+			"atgate": atGate,
 		},
 	})
 }
