@@ -348,6 +348,7 @@ func TestAnotherTerminal(t *testing.T) {
 			p.remove("lag")
 			time.Sleep(200 * time.Millisecond)
 		}
+		says(t, p.begin(false, "status", id).ends(exitDone), "a process holds it, at gate go until .*: slipway gate pass "+id+" go   to go back: slipway gate abort "+id+" go")
 		says(t, p.begin(false, "gate", word, id, "--why", "from here").ends(exitDone), "run "+id+": "+word+" gate go: done, and on record")
 		says(t, c.ends(map[string]int{"pass": exitDone, "abort": exitRolledBack}[word]), `gate `+word+` by .*: from here`)
 	}

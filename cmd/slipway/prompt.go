@@ -57,11 +57,11 @@ type paper struct {
 	close func()
 }
 
-func openPaper(s screen) (paper, error) {
+func openPaper(s screen, terminal string) (paper, error) {
 	if s.terminal != nil {
 		return paper{s.say, s.terminal.Prompt, s.terminal.EndPrompt, func() {}}, nil
 	}
-	tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0)
+	tty, err := os.OpenFile(terminal, os.O_WRONLY, 0)
 	if err != nil {
 		return paper{}, fmt.Errorf("ask at the terminal: %w", err)
 	}
@@ -77,10 +77,10 @@ func openPaper(s screen) (paper, error) {
 	}, nil
 }
 
-// ask shows the question and reads the answer. Only the gate's name passes it: a key that was hit by accident does not.
+// ask shows the question and reads the answer. from is the terminal's name. Only the gate's name passes it: a key that was hit by accident does not.
 // The end of what is typed (Ctrl-D) is no word.
 func (t *typed) ask(ctx context.Context, q migrate.Question, s screen, from string) (migrate.Answer, error) {
-	out, err := openPaper(s)
+	out, err := openPaper(s, from)
 	if err != nil {
 		return migrate.Answer{}, err
 	}

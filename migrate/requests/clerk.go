@@ -15,6 +15,7 @@ import (
 type Clerk struct {
 	box    *Box
 	self   Process
+	since  time.Time // a process before may have had the same number
 	prompt func(context.Context, migrate.Question) (migrate.Answer, error)
 	told   func(Request)
 	given  string // the request whose word was given to the gate last; Ask's alone
@@ -32,7 +33,7 @@ type Clerk struct {
 // nobody; its context ends when a request's word comes first. told is called for each request that the run is told of
 // between its gates.
 func NewClerk(box *Box, self Process, prompt func(context.Context, migrate.Question) (migrate.Answer, error), told func(Request)) *Clerk {
-	return &Clerk{box: box, self: self, prompt: prompt, told: told, leave: make(chan struct{}), gone: make(chan struct{})}
+	return &Clerk{box: box, self: self, since: time.Now(), prompt: prompt, told: told, leave: make(chan struct{}), gone: make(chan struct{})}
 }
 
 // Attend answers what is left of processes before, carries out what they did not, and then looks for more until Leave.
@@ -98,7 +99,7 @@ func (c *Clerk) sweep(last bool) error {
 }
 
 func (c *Clerk) pause(r Request) error {
-	if r.Of != c.self {
+	if r.Of != c.self || r.When.Before(c.since) {
 		return c.refuse(r.ID, fmt.Sprintf("process %d on %s, which it was for, has ended", r.Of.PID, r.Of.Host))
 	}
 	c.told(r)

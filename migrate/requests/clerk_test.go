@@ -380,6 +380,9 @@ func TestPause(t *testing.T) {
 	id := d.put(requests.Request{Ask: requests.Pause, Of: requests.Process{Host: "desk", PID: 4712}})
 	d.must(d.process(gated(nil, nil), nobody, resume), migrate.ErrWaiting)
 	d.answered(id, false, "process 4712 on desk, which it was for, has ended")
+	id = d.put(requests.Request{Ask: requests.Pause, Of: self}) // as in a container, where each process has that number
+	d.must(d.process(gated(nil, nil), nobody, resume), migrate.ErrWaiting)
+	d.answered(id, false, "has ended")
 }
 
 // What is no request is refused and does nothing.
