@@ -49,6 +49,7 @@ type (
 		Who      string       `json:"who,omitempty"`
 		From     string       `json:"from,omitempty"`
 		Why      string       `json:"why,omitempty"`
+		Request  string       `json:"request,omitempty"` // with which the word came
 	}
 	operatorData struct {
 		Decision Decision        `json:"decision"`
@@ -64,8 +65,10 @@ type (
 		Direction Direction `json:"direction"`
 		Keeps     StepID    `json:"keeps,omitempty"` // this step and all before it stay as they are
 		Who       string    `json:"who,omitempty"`
+		From      string    `json:"from,omitempty"`
 		Why       string    `json:"why,omitempty"`
-		End       bool      `json:"end,omitempty"` // the run's own end, not somebody's wish
+		Request   string    `json:"request,omitempty"` // with which the wish came
+		End       bool      `json:"end,omitempty"`     // the run's own end, not somebody's wish
 	}
 	closedData struct {
 		State State  `json:"state"`

@@ -122,6 +122,7 @@ func (s *session) lookAgain(ctx context.Context, n *node, st stepState) (redo bo
 	if err != nil {
 		return false, s.failed(n, Planning, err, Tally{})
 	}
+	s.r.listeners.pass(n.spec.ID, StepLooked{now(), n.spec.ID})
 	if bytes.Equal(p.done, st.out) {
 		return false, nil
 	}

@@ -40,7 +40,8 @@
 // # For the one who runs it
 //
 // [Begin] and [Open] make a [Run]; [Run.Resume], [Run.Rollback] and [Run.Pause] move it, [Run.Listen] shows it,
-// [Run.Close] ends it. [ReadHistory] reads any run's journal without a runbook. [State] has the states a run can be in
+// [Run.Close] ends it. [ReadHistory] reads any run's journal without a runbook, [Follow] goes on reading it while others
+// write it; the package requests brings what a person says in another terminal to the process that holds the run. [State] has the states a run can be in
 // and what leads from one to the other.
 //
 // # Promises

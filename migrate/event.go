@@ -44,8 +44,11 @@ type (
 		Direction Direction `json:"direction"`
 		Keeps     StepID    `json:"keeps,omitempty"`
 		Who       string    `json:"who,omitempty"`
+		From      string    `json:"from,omitempty"`
 		Why       string    `json:"why,omitempty"`
 		End       bool      `json:"end,omitempty"` // the run's own end
+		// Request is the one that it was turned with, from another terminal.
+		Request string `json:"request,omitempty"`
 	}
 	// RunClosed: the run has ended, or stopped for a person.
 	RunClosed struct {
@@ -150,6 +153,7 @@ type (
 		Who      string       `json:"who,omitempty"`
 		From     string       `json:"from,omitempty"`
 		Why      string       `json:"why,omitempty"`
+		Request  string       `json:"request,omitempty"` // the one that the word came with
 	}
 	// Decided: a person decided something about a step, or about the run when Step is empty.
 	Decided struct {
@@ -169,6 +173,12 @@ type (
 		When
 		Step  StepID `json:"step"`
 		Again bool   `json:"again,omitempty"`
+	}
+	// StepLooked: Plan has returned, and there is nothing that would be recorded: what was looked at again still holds, or
+	// a person is asked about it. After any other look a record follows.
+	StepLooked struct {
+		When
+		Step StepID `json:"step"`
 	}
 	// StepProgress: how far a call is.
 	StepProgress struct {
@@ -195,6 +205,15 @@ type (
 		When
 		Health
 	}
+	// RunHeld: another process holds the run than before; or none does, and Held is false. Only Follow gives it.
+	RunHeld struct {
+		When
+		Held  bool      `json:"held"`
+		Who   string    `json:"who,omitempty"`
+		Host  string    `json:"host,omitempty"`
+		PID   int       `json:"pid,omitempty"`
+		Since time.Time `json:"since,omitzero"`
+	}
 	// StreamBroken: this listener gets no more, because the journal can't be read. The run is not affected.
 	StreamBroken struct {
 		When
@@ -220,10 +239,12 @@ func (GateOpened) Name() string     { return "gate-opened" }
 func (GateDecided) Name() string    { return "gate-decided" }
 func (Decided) Name() string        { return "decided" }
 func (StepLooking) Name() string    { return "step-looking" }
+func (StepLooked) Name() string     { return "step-looked" }
 func (StepProgress) Name() string   { return "step-progress" }
 func (StepRetrying) Name() string   { return "step-retrying" }
 func (StepStuck) Name() string      { return "step-stuck" }
 func (ServiceHealth) Name() string  { return "service-health" }
+func (RunHeld) Name() string        { return "run-held" }
 func (StreamBroken) Name() string   { return "stream-broken" }
 
 // EventWhen is when an event happened.

@@ -38,7 +38,7 @@ func brief(e migrate.Event) string {
 // passed says that an event is a passing one.
 func passed(e migrate.Event) bool {
 	switch e.(type) {
-	case migrate.StepLooking, migrate.StepProgress, migrate.StepRetrying, migrate.StepStuck, migrate.ServiceHealth, migrate.StreamBroken:
+	case migrate.StepLooking, migrate.StepLooked, migrate.StepProgress, migrate.StepRetrying, migrate.StepStuck, migrate.ServiceHealth, migrate.StreamBroken:
 		return true
 	}
 	return false

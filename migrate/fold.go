@@ -169,12 +169,12 @@ func (f *folding) turned() error {
 		return err
 	}
 	h := f.h
-	h.Direction, h.Keeps, h.Why, h.end = d.Direction, d.Keeps, d.Why, d.End
+	h.Direction, h.Keeps, h.Why, h.TurnedBy, h.end = d.Direction, d.Keeps, d.Why, d.Request, d.End
 	who := d.Who
 	if who == "" {
 		who = f.rec.Who
 	}
-	f.emit(RunTurned{f.when, d.Direction, d.Keeps, who, d.Why, d.End})
+	f.emit(RunTurned{f.when, d.Direction, d.Keeps, who, d.From, d.Why, d.End, d.Request})
 	for _, p := range h.phases {
 		p.pause(f.rec.Time)
 	}

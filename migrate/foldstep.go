@@ -140,6 +140,7 @@ func (f *folding) gate() error {
 	switch d.Decision {
 	case GateOpen:
 		s.stage, s.opened, s.deadline, s.undone = stageIntent, f.rec.Time, d.Deadline, ""
+		s.opening, s.request = f.rec.Seq, ""
 		f.emit(GateOpened{f.when, s.ID, s.Title, d.Deadline})
 		return nil
 	case GatePassed:
@@ -152,6 +153,7 @@ func (f *folding) gate() error {
 	default:
 		return f.unknown()
 	}
-	f.emit(GateDecided{f.when, s.ID, d.Decision, d.Who, d.From, d.Why})
+	s.word, s.request = Passed{d.Who, f.rec.Time, d.Why}, d.Request
+	f.emit(GateDecided{f.when, s.ID, d.Decision, d.Who, d.From, d.Why, d.Request})
 	return nil
 }

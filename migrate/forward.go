@@ -10,8 +10,9 @@ import (
 
 // turnError makes the run turn back.
 type turnError struct {
-	who, why string
-	end      bool // the run's own end, before a point of no return
+	by  Answer // whose wish it is
+	why string
+	end bool // the run's own end, before a point of no return
 }
 
 func (e *turnError) Error() string { return "turns back: " + e.why }
@@ -82,6 +83,12 @@ func (b *book) inStretch(k int) []*node {
 
 // forward does what is left to do, and ends the run.
 func (s *session) forward(ctx, life context.Context) error {
+	if t, err := s.decided(); t != nil || err != nil {
+		if err != nil {
+			return err
+		}
+		return s.turnAt(ctx, life, t)
+	}
 	sc := newSchedule(s.r.book)
 	turn, err := s.work(ctx, sc)
 	switch {
@@ -117,7 +124,7 @@ func (s *session) turnAt(ctx, life context.Context, t *turnError) error {
 	if err != nil {
 		return err
 	}
-	err = s.turn(ctx, life, turnedData{Direction: Back, Keeps: keeps, Who: t.who, Why: t.why})
+	err = s.turn(ctx, life, turnedData{Direction: Back, Keeps: keeps, Who: t.by.Who, From: t.by.From, Why: t.why, Request: t.by.Request})
 	if err == nil {
 		err = fmt.Errorf("%w, as far as the end of %s: %s", ErrRolledBack, keeps, t.why)
 	}
@@ -140,6 +147,11 @@ func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
 		}
 	}
 	for {
+		select { // before anything starts: a resume finds the wish of the time when no process was there
+		case a := <-s.r.aborts:
+			turnBack(&turnError{by: a, why: a.Why})
+		default:
+		}
 		for len(sc.ready) > 0 && len(errs) == 0 && turn == nil && ctx.Err() == nil && running < s.r.o.Parallel && !s.r.isPaused() {
 			n := sc.ready[0]
 			sc.ready = sc.ready[1:]
@@ -150,8 +162,8 @@ func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
 			break
 		}
 		select { // a step that ignores its context keeps the run here, and StepStuck says so
-		case d := <-s.r.aborts:
-			turnBack(&turnError{who: d.Who, why: d.Why})
+		case a := <-s.r.aborts:
+			turnBack(&turnError{by: a, why: a.Why})
 		case x := <-results:
 			running--
 			var t *turnError

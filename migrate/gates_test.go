@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/journal"
+	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
 )
 
 // A deadline that has passed turns the run back: while somebody is asked, with an answer that came too late, and while
@@ -51,6 +53,94 @@ func TestGateDeadline(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A deadline that passed while no process was there turns the run back before anything is looked at: a world that has
+// changed meanwhile does not keep it from going back. The same of a gate that was aborted by a process that died before it
+// had turned.
+func TestDecidedBeforeAnythingIsLookedAt(t *testing.T) {
+	run := func(l *lab, die func()) (told bool) {
+		changed := false
+		p := plain{spec: id("a"), plan: func(_ context.Context, _ *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			if changed {
+				t.Error("it was looked at")
+				return migrate.Plan[plainOut]{}, errInjected
+			}
+			if rec.Complete {
+				return migrate.Done(rec.Out), nil
+			}
+			return migrate.Plan[plainOut]{}, nil
+		}}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] {
+			return book(p, "|", migrate.Gate{ID: "gate", Within: time.Hour})
+		}
+		l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrWaiting)
+		if die != nil {
+			die()
+			_ = l.run(rb(), migrate.Options{Ask: func(context.Context, migrate.Question) (migrate.Answer, error) {
+				return migrate.Answer{Word: migrate.Abort}, nil
+			}}, resume)
+			l.d.Crash(crashfs.KeepAll)
+			l.life = crashfs.NewLife(0)
+			if st, _ := l.history().Step("gate"); st.State != migrate.GateIsAborted {
+				return false // killed before it was, or after it was undone
+			}
+		}
+		changed = true
+		if die == nil {
+			time.Sleep(2 * time.Hour)
+		}
+		l.must(l.run(rb(), migrate.Options{}, resume), migrate.ErrRolledBack)
+		return true
+	}
+	inLab(t, func(l *lab) { run(l, nil) })
+	tried := 0
+	for at := 1; at < 60; at++ {
+		inLab(t, func(l *lab) {
+			if run(l, func() { l.life = crashfs.NewLife(at) }) {
+				tried++
+			}
+		})
+	}
+	if tried == 0 {
+		t.Error("no process died between the word and the turn")
+	}
+}
+
+// A question can be asked anew without a decision; it then has what the journal and the services say by then. It names the
+// record that opened the gate, and the history who decided what, with which request.
+func TestQuestionAnew(t *testing.T) {
+	inLab(t, func(l *lab) {
+		shown := 0
+		g := migrate.Gate{ID: "gate", Show: func(_ context.Context, h *migrate.History) ([]string, error) {
+			shown++
+			a, _ := h.Step("a")
+			return []string{string(a.State)}, nil
+		}}
+		asked := 0
+		l.must(l.run(book(plain{spec: id("a")}, g), migrate.Options{Ask: func(_ context.Context, q migrate.Question) (migrate.Answer, error) {
+			asked++
+			if len(q.Lines) != 1 || q.Lines[0] != string(migrate.StepIsVerified) || q.Refused != "" || q.Opening == 0 {
+				t.Errorf("%+v", q)
+			}
+			if asked < 3 {
+				return migrate.Answer{Word: migrate.Again}, nil
+			}
+			return migrate.Answer{Word: migrate.Pass, Who: "lee@hall", Why: "seen", Request: "r1"}, nil
+		}}, resume), nil)
+		if asked != 3 || shown != 3 {
+			t.Errorf("asked %d times, shown %d times", asked, shown)
+		}
+		st, _ := l.history().Step("gate")
+		for _, r := range l.records() {
+			if r.Seq == st.Opening && (r.Kind != journal.Gate || !strings.Contains(string(r.Data), `"open"`)) {
+				t.Errorf("the gate was not opened by %v", r)
+			}
+		}
+		if st.Opening == 0 || st.Opened.IsZero() || st.Word.Who != "lee@hall" || st.Word.Why != "seen" || st.Request != "r1" {
+			t.Errorf("%+v", st)
+		}
+	})
 }
 
 // The services that a gate names are looked at when it is passed, not when it is asked.
@@ -216,5 +306,42 @@ func TestAbortStopsWhereTheLegsDo(t *testing.T) {
 		l.done = map[string]int{}
 		l.must(l.cutover(passing()), nil) // it can be tried again
 		l.good(isNew(l.world))
+	})
+}
+
+// A run is not told to turn back when it can't: it goes back already, it was told before, or a point of no return was passed.
+func TestAbortThatCant(t *testing.T) {
+	inLab(t, func(l *lab) {
+		wish := migrate.Answer{Who: "lee@hall", Why: "enough"}
+		point := migrate.Gate{ID: "gate", PointOfNoReturn: true}
+		long := plain{spec: id("b"), run: func(context.Context, *migrate.Scope[struct{}], plainOut) (plainOut, error) {
+			time.Sleep(time.Minute)
+			return plainOut{}, nil
+		}}
+		l.must(l.run(book(plain{spec: id("a")}, point, long), migrate.Options{Ask: answers(migrate.Pass)}, func(r *migrate.Run) error {
+			time.AfterFunc(time.Second, func() { l.must(r.Abort(wish), migrate.ErrIrreversible) })
+			return resume(r)
+		}), nil)
+	})
+	inLab(t, func(l *lab) {
+		wish := migrate.Answer{Who: "lee@hall", Why: "enough"}
+		slow := plain{spec: id("a"), undo: func(context.Context, migrate.Recorded[plainOut]) error { time.Sleep(time.Minute); return nil }}
+		l.must(l.run(book(slow, migrate.Gate{ID: "gate"}), migrate.Options{}, func(r *migrate.Run) error {
+			if err := resume(r); !errors.Is(err, migrate.ErrWaiting) {
+				t.Error(err)
+			}
+			if err := r.Abort(wish); err != nil {
+				t.Error(err)
+			}
+			if err := r.Abort(wish); err == nil {
+				t.Error("told twice")
+			}
+			time.AfterFunc(time.Second, func() {
+				if err := r.Abort(wish); err == nil || !strings.Contains(err.Error(), "goes back already") {
+					t.Errorf("while it goes back: %v", err)
+				}
+			})
+			return resume(r)
+		}), migrate.ErrRolledBack)
 	})
 }

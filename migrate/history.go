@@ -66,6 +66,8 @@ type History struct {
 	Direction Direction
 	Keeps     StepID
 	Why       string
+	// TurnedBy is the request that the run was turned with last; "" when it was none.
+	TurnedBy string
 	// Torn is what ReadHistory left out at the journal's end: a crash's, or a record that is being written right now.
 	Torn *journal.Damage
 
@@ -161,7 +163,13 @@ type StepHistory struct {
 	// Out is the recorded result, Position a service's last recorded one.
 	Out      json.RawMessage `json:"out,omitempty"`
 	Position json.RawMessage `json:"position,omitempty"`
-	Deadline time.Time       `json:"deadline,omitzero"` // a gate's
+	// A gate's: when and with which record it was opened, until when it waits, and who decided it, when and why, whatever
+	// was decided; Request is the one that this word came with.
+	Opened   time.Time `json:"opened,omitzero"`
+	Opening  uint64    `json:"opening,omitempty"`
+	Deadline time.Time `json:"deadline,omitzero"`
+	Word     Passed    `json:"word,omitzero"`
+	Request  string    `json:"request,omitempty"`
 }
 
 // StepState is where a step stands.

@@ -141,10 +141,9 @@ func (l *listener) put(p passing) {
 	l.mu.Lock()
 	i := slices.IndexFunc(l.queue, func(q passing) bool { return q.step == p.step && q.event.Name() == p.event.Name() })
 	if i >= 0 {
-		l.queue[i] = p
-	} else {
-		l.queue = append(l.queue, p)
+		l.queue = slices.Delete(l.queue, i, i+1) // the newer one comes after what has passed since
 	}
+	l.queue = append(l.queue, p)
 	l.mu.Unlock()
 	l.wake()
 }

@@ -56,7 +56,7 @@ func open(dir journal.FS, b *book, o Options) (*Run, error) {
 	if o.Parallel == 0 {
 		o.Parallel = 8
 	}
-	r := &Run{book: b, dir: dir, o: o, paused: make(chan struct{}), aborts: make(chan turnedData, 1)}
+	r := &Run{book: b, dir: dir, o: o, paused: make(chan struct{}), aborts: make(chan Answer, 1)}
 	j, err := journal.Open(dir, journal.Holder{Who: o.Who, Host: o.Host, PID: o.PID, Since: time.Now().UTC()}, func(rec journal.Record) error {
 		_, err := r.h.Apply(rec)
 		return err

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 )
 
 // Outline is a plan: what a run would do, or what a rollback would undo, in order. The same world gives the same outline,
@@ -91,6 +93,7 @@ func (n *node) bare() OutlineStep {
 func (n *node) outline(ctx context.Context, known map[StepID]json.RawMessage) (OutlineStep, error) {
 	step := n.bare()
 	if n.kind == kindGate {
+		step.Effects = []Effect{{Verb: "wait", Object: "for a person's word", Detail: n.gate.patience()}}
 		return step, nil
 	}
 	c := &call{run: PlanID, node: n, planning: true, recorded: func(id StepID) (json.RawMessage, bool) {
@@ -117,6 +120,21 @@ func (n *node) outline(ctx context.Context, known map[StepID]json.RawMessage) (O
 		step.Effects = p.effects
 	}
 	return step, nil
+}
+
+// patience says how long a gate waits, in words.
+func (g *Gate) patience() string {
+	var limits []string
+	if g.Within > 0 {
+		limits = append(limits, "at most "+g.Within.String())
+	}
+	if !g.By.IsZero() {
+		limits = append(limits, "until "+g.By.UTC().Format(time.RFC3339))
+	}
+	if len(limits) == 0 {
+		return "for as long as it takes"
+	}
+	return strings.Join(limits, " and ") + ", and then the run goes back"
 }
 
 // PlanRollback says what a rollback would undo, in order: each step with the effects that the run recorded for it. Steps

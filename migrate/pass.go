@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ func (s *session) pass(ctx context.Context, n *node) error {
 	case GatePassed:
 		return nil
 	case GateAborted, GateExpired:
-		return &turnError{why: fmt.Sprintf("gate %s: %s", n.spec.ID, st.gate)}
+		return st.turn()
 	}
 	return s.wait(ctx, n, st)
 }
@@ -49,7 +50,6 @@ func (g *Gate) deadline(opened time.Time) time.Time {
 
 // wait asks until there is a word that counts. The deadline is the recorded one, whatever the configuration says now.
 func (s *session) wait(ctx context.Context, n *node, st stepState) error {
-	late := func() bool { return !st.deadline.IsZero() && !time.Now().Before(st.deadline) }
 	ask, cancel := s.pauseable(ctx)
 	defer cancel()
 	if !st.deadline.IsZero() {
@@ -58,7 +58,7 @@ func (s *session) wait(ctx context.Context, n *node, st stepState) error {
 		defer stop()
 	}
 	for refused := ""; ; {
-		if late() {
+		if st.late() {
 			return s.decide(n, st, GateExpired, Answer{Why: refused})
 		}
 		if s.r.o.Ask == nil {
@@ -72,7 +72,7 @@ func (s *session) wait(ctx context.Context, n *node, st stepState) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case late(): // an answer that came too late is no answer
+		case st.late(): // an answer that came too late is no answer
 			return s.decide(n, st, GateExpired, Answer{Why: a.Why})
 		case s.r.isPaused():
 			return fmt.Errorf("%s: %w", n.spec.ID, ErrPaused)
@@ -80,6 +80,8 @@ func (s *session) wait(ctx context.Context, n *node, st stepState) error {
 			return fmt.Errorf("ask at gate %s: %w", n.spec.ID, err)
 		case a.Word == NoWord:
 			return fmt.Errorf("%s: %w", n.spec.ID, ErrWaiting)
+		case a.Word == Again:
+			continue
 		case a.Word == Abort:
 			return s.decide(n, st, GateAborted, a)
 		}
@@ -100,13 +102,16 @@ func (s *session) ask(ctx context.Context, q Question) (Answer, error) {
 }
 
 func (s *session) question(ctx context.Context, n *node, st stepState, refused string) (Question, error) {
-	q := Question{Gate: n.spec.ID, Title: n.spec.Title, PointOfNoReturn: n.spec.PointOfNoReturn, Opened: st.opened, Deadline: st.deadline,
+	q := Question{Gate: n.spec.ID, Title: n.spec.Title, PointOfNoReturn: n.spec.PointOfNoReturn, Opening: st.opening, Opened: st.opened, Deadline: st.deadline,
 		Services: s.health(n.gate.Healthy), Refused: refused}
 	if n.gate.Show == nil {
 		return q, nil
 	}
-	var err error
-	if q.Lines, err = n.gate.Show(ctx); err != nil {
+	h, err := s.r.History()
+	if err != nil {
+		return q, err
+	}
+	if q.Lines, err = n.gate.Show(ctx, h); err != nil {
 		return q, fmt.Errorf("show at gate %s: %w", n.spec.ID, err)
 	}
 	return q, nil
@@ -117,13 +122,48 @@ func (s *session) decide(n *node, st stepState, d GateDecision, a Answer) error 
 	if a.Who == "" && d != GateExpired {
 		a.Who = s.r.o.Who
 	}
-	if err := s.append(journal.Gate, n, gateData{d, st.deadline, a.Who, a.From, a.Why}); err != nil {
+	if err := s.append(journal.Gate, n, gateData{d, st.deadline, a.Who, a.From, a.Why, a.Request}); err != nil {
 		return err
 	}
 	if d == GatePassed {
 		return nil
 	}
-	return &turnError{why: fmt.Sprintf("gate %s: %s", n.spec.ID, d)}
+	st = s.r.step(n.spec.ID)
+	return st.turn()
+}
+
+// turn is what a gate that was aborted, or whose deadline has passed, does to the run.
+func (s *stepState) turn() *turnError {
+	t := &turnError{by: Answer{Who: s.word.Who, Request: s.request}, why: fmt.Sprintf("gate %s: %s", s.ID, s.gate)}
+	if s.gate == GateAborted && s.word.Why != "" {
+		t.why += ": " + s.word.Why
+	}
+	return t
+}
+
+// late: the deadline that was recorded has passed.
+func (s *stepState) late() bool { return !s.deadline.IsZero() && !time.Now().Before(s.deadline) }
+
+// decided says whether the run is to turn before anything else is looked at: a gate that was opened by a process before
+// has been aborted, or its deadline has passed while nobody was there. A world that has changed meanwhile must not keep
+// that from being done.
+func (s *session) decided() (*turnError, error) {
+	for _, n := range s.r.book.nodes {
+		if n.kind != kindGate {
+			continue
+		}
+		switch st := s.r.step(n.spec.ID); {
+		case st.gate == GateAborted, st.gate == GateExpired:
+			return st.turn(), nil
+		case st.gate == GateOpen && st.late():
+			err := s.decide(n, st, GateExpired, Answer{})
+			if t := (*turnError)(nil); errors.As(err, &t) {
+				return t, nil
+			}
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 func (s *session) health(services []Dep) []Health {

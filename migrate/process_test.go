@@ -253,7 +253,9 @@ func TestAbort(t *testing.T) {
 	inLab(t, func(l *lab) {
 		d := &diary{}
 		err := l.run(book(d.noting("a"), "|", d.noting("b"), d.noting("c")), migrate.Options{}, func(r *migrate.Run) error {
-			time.AfterFunc(1500*time.Millisecond, func() { r.Abort("lee@hall", "enough"); r.Abort("kim", "me too") })
+			time.AfterFunc(1500*time.Millisecond, func() {
+				_, _ = r.Abort(migrate.Answer{Who: "lee@hall", Why: "enough"}), r.Abort(migrate.Answer{Who: "kim", Why: "me too"})
+			})
 			return resume(r)
 		})
 		l.must(err, migrate.ErrRolledBack)

@@ -26,7 +26,7 @@ type Run struct {
 	entered   bool // this process has its opening record
 	busy      bool
 	paused    chan struct{}
-	aborts    chan turnedData
+	aborts    chan Answer
 	closed    bool
 
 	listeners listeners
@@ -107,13 +107,39 @@ func (r *Run) recorded(id StepID) (json.RawMessage, bool) {
 }
 
 // Abort asks the run to stop what runs and to turn back, as a gate that is aborted does: Resume waits until every call has
-// returned, and rolls back. It may be called at any time, from any goroutine; the first call counts. A run that is going
-// back already goes on with that.
-func (r *Run) Abort(who, why string) {
-	select {
-	case r.aborts <- turnedData{Direction: Back, Who: who, Why: why}:
-	default:
+// returned, and rolls back. It may be called at any time, from any goroutine, before Resume too; the first call counts. It
+// is on record once the run has turned. It fails, and asks nothing, when the run can't turn any more.
+func (r *Run) Abort(a Answer) error {
+	if r.direction() == Back {
+		return fmt.Errorf("run %s goes back already", r.h.Run)
 	}
+	keeps, err := r.h.lastKept("")
+	if err != nil {
+		return err
+	}
+	if err := r.reversible(keeps); err != nil {
+		return err
+	}
+	select {
+	case r.aborts <- a:
+		return nil
+	default:
+		return fmt.Errorf("run %s was told to turn back already", r.h.Run)
+	}
+}
+
+// Step is what is durable of one step, service, drain or gate; false when the run has none of that id.
+func (r *Run) Step(id StepID) (StepHistory, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.h.Step(id)
+}
+
+// Turned says whether the run goes back, or has gone back to its end, and the request that it was turned with last.
+func (r *Run) Turned() (back bool, request string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.h.Direction == Back, r.h.TurnedBy
 }
 
 // Pause asks the run to stop at the next safe point: nothing new starts, what runs may finish, and Resume or Rollback

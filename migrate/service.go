@@ -56,8 +56,8 @@ type Gate struct {
 	// passed, the run turns back by itself. Opening the gate records it; a change of configuration does not move it.
 	Within time.Duration
 	By     time.Time
-	// Show gives lines for the person who decides. May be nil.
-	Show func(context.Context) ([]string, error)
+	// Show gives lines for the person who decides, from what the journal says at that moment. May be nil.
+	Show func(context.Context, *History) ([]string, error)
 }
 
 // Passed is a gate's result.
@@ -72,10 +72,13 @@ type Question struct {
 	Gate            StepID
 	Title           string
 	PointOfNoReturn bool
-	Opened          time.Time
-	Deadline        time.Time // zero: none
-	Services        []Health
-	Lines           []string
+
+	// Opening is the number of the record that opened the gate: a word that was meant for another opening is no answer.
+	Opening  uint64
+	Opened   time.Time
+	Deadline time.Time // zero: none
+	Services []Health
+	Lines    []string
 	// Refused says why a pass that was given before was not taken: a service was not healthy at that moment.
 	Refused string
 }
@@ -94,6 +97,8 @@ type Answer struct {
 	Who  string // empty: the run's own Who
 	From string // terminal or host from which it was given
 	Why  string
+	// Request is the id of the request that the word came with, where it came with one; it is recorded.
+	Request string
 }
 
 // Word is what a person says at a gate.
@@ -106,4 +111,6 @@ const (
 	Pass
 	// Abort turns the run back.
 	Abort
+	// Again is no decision: the question is asked anew, with health and lines as they are by then.
+	Again
 )

@@ -193,7 +193,7 @@ func TestServiceOnTheWayBack(t *testing.T) {
 			at, n := 0.0, 0
 			rb := serving(plainService{n: &n, at: &at, policy: policy})
 			l.must(l.run(rb, migrate.Options{}, func(r *migrate.Run) error {
-				time.AfterFunc(time.Minute, func() { r.Abort("lee", "test") })
+				time.AfterFunc(time.Minute, func() { _ = r.Abort(migrate.Answer{Who: "lee", Why: "test"}) })
 				return resume(r)
 			}), migrate.ErrRolledBack)
 			if at != want {
@@ -222,7 +222,7 @@ func TestWayBackWaitsForAService(t *testing.T) {
 			return err
 		}}
 		l.must(l.run(serving(p), migrate.Options{}, func(r *migrate.Run) error {
-			time.AfterFunc(75*time.Second, func() { r.Abort("lee", "test") })
+			time.AfterFunc(75*time.Second, func() { _ = r.Abort(migrate.Answer{Who: "lee", Why: "test"}) })
 			return resume(r)
 		}), migrate.ErrRolledBack)
 		if at != 10 || n < 3 {

@@ -38,6 +38,9 @@ type stepState struct {
 	gate             GateDecision
 	deadline         time.Time
 	opened           time.Time // of a gate
+	opening          uint64    // the record that opened it
+	word             Passed    // who decided it, when and why, whatever was decided
+	request          string    // with which that word came; kept when the gate is undone, so that it can still be answered
 
 	doing             Doing // with since: what runs
 	since             time.Time
@@ -48,10 +51,10 @@ type stepState struct {
 	seq               uint64 // of its last record
 }
 
-// reset forgets what the undone attempts made; what they took stays.
+// reset forgets what the undone attempts made; what they took stays, and the request that a gate was decided by.
 func (s *stepState) reset(how StepState) {
 	*s = stepState{ManifestStep: s.ManifestStep, in: s.in, leg: s.leg, attempts: s.attempts, effects: s.effects, undone: how,
-		run: s.run, verify: s.verify, undo: s.undo, moved: s.moved}
+		run: s.run, verify: s.verify, undo: s.undo, moved: s.moved, request: s.request}
 }
 
 func (s *stepState) recorded() rawRecorded {
@@ -92,7 +95,8 @@ func (s *stepState) end(at time.Time) time.Duration {
 
 func (s *stepState) history() StepHistory {
 	h := StepHistory{ID: s.ID, Kind: s.Kind, Phase: s.Phase, Title: s.Title, Origin: s.Origin, State: s.state(), Attempts: s.attempts,
-		Effects: s.effects, Run: s.run, Verify: s.verify, Undo: s.undo, Moved: s.moved, Error: s.err, Doing: s.errDoing, Deadline: s.deadline}
+		Effects: s.effects, Run: s.run, Verify: s.verify, Undo: s.undo, Moved: s.moved, Error: s.err, Doing: s.errDoing, Deadline: s.deadline,
+		Opened: s.opened, Opening: s.opening, Word: s.word, Request: s.request}
 	if s.complete {
 		h.Out = s.out
 	}

@@ -76,6 +76,9 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 	visitor := migrate.BothEyes(visited(w, inst, site.Schemas[0]), digests(w, files), smoke.NewVisitor)
 	tested := migrate.Add(rb, smoke.Smoke{Release: rel, Host: site.Name, Checks: site.Checks, Patience: site.Patience, After: []migrate.Dep{opened.Dep()}}, visitor, migrate.NoHands[M](visitor))
 
+	rb.Phase("go")
+	migrate.AddGate(rb, migrate.Gate{ID: "go", Title: "point the names at the new side", Within: site.Go.Within, Show: site.Go.Show})
+
 	rb.Phase("flip")
 	migrate.Add(rb, dns.Flip{Release: rel, Names: site.Names, TTL: site.TTL, After: []migrate.Dep{tested.Dep()}}, w.Flipped, w.Flip)
 

@@ -28,8 +28,8 @@ func rehearseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rehearse [-- ARG…]",
 		Short: "bring the lab up, rehearse against it while its customers shop, and prove that nothing was lost or changed",
-		Long: `rehearse brings the lab up, writes what a rehearsal needs into --dir, lets the lab's customers shop, and runs slipway rehearse (with the arguments
-after --) in the lab's network. Then it holds the customers' ledger against the shop's database, proves that nothing on the source changed but what
+		Long: `rehearse brings the lab up, writes what a rehearsal needs into --dir, lets the lab's customers shop, and runs slipway rehearse --yes-to go (with the
+arguments after --) in the lab's network. Then it holds the customers' ledger against the shop's database, proves that nothing on the source changed but what
 its own daemons do, and takes the lab down, unless it was up before. A rehearsal that did not end well leaves the lab up: it can be resumed.
 
 The exit code is that of slipway rehearse, or 1 if only the ledger or the proof is not sound.`,
@@ -69,7 +69,7 @@ func (r rehearsal) run(ctx context.Context) error {
 	if _, err := ask(ctx, verb.Shopper, verb.ShopperRequest{Do: verb.StartShopping, Rate: 2, Browsers: 1}); err != nil {
 		return err
 	}
-	fmt.Printf("customers shop; in %s: slipway rehearse\n\n", r.dir)
+	fmt.Printf("customers shop; in %s: slipway rehearse --yes-to go\n\n", r.dir)
 
 	// Ctrl-C reaches the program too, which stops at its next safe point. What comes after it is done in any case.
 	ctx = context.WithoutCancel(ctx)
@@ -91,7 +91,7 @@ func program(self string) string { return filepath.Join(filepath.Dir(self), "sli
 
 // slipway runs the rehearsal in the lab's network; its exit code is a statusError.
 func (r rehearsal) slipway(self string) error {
-	cmd := exec.Command(self, append([]string{"run", "--", program(self), "rehearse"}, r.args...)...)
+	cmd := exec.Command(self, append([]string{"run", "--", program(self), "rehearse", "--yes-to", "go"}, r.args...)...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = r.dir, os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), r.place.Environ()...)
 	err := cmd.Run()

@@ -47,7 +47,7 @@ func whoAmI() (who, host string, err error) {
 }
 
 // drive shows a run while work moves it, closes it, and prints what it took, where its journal is, and what to type next.
-func (p *program) drive(ctx context.Context, run *migrate.Run, dir *journal.Dir, work func(context.Context) error) error {
+func (p *program) drive(ctx context.Context, run *migrate.Run, dir *journal.Dir, around *attendant, work func(context.Context) error) error {
 	log, err := openLog(filepath.Join(dir.Path(), "log.jsonl"))
 	if err != nil {
 		return hint(errors.Join(err, run.Close()), "to go on when that is mended: slipway resume %s", run.ID())
@@ -58,7 +58,9 @@ func (p *program) drive(ctx context.Context, run *migrate.Run, dir *journal.Dir,
 		screen.say("warning: %v; it was cut, and nothing that was promised is lost", t)
 	}
 	restore := p.onSignal(run, screen)
-	err = work(ctx)
+	if err = around.begin(run, screen); err == nil {
+		err = errors.Join(work(ctx), around.end())
+	}
 	restore()
 	return p.report(dir, errors.Join(err, run.Close(), screen.close(), log.close()))
 }
@@ -93,27 +95,39 @@ func (p *program) onSignal(run *migrate.Run, screen screen) (restore func()) {
 type screen struct {
 	say   func(format string, a ...any)
 	close func() error
+	// terminal is where a person reads what is shown; nil where that is not known to be one.
+	terminal *ui.Terminal
 }
 
 // show renders the run's events until it is closed.
 func (p *program) show(run *migrate.Run) screen {
 	if p.output == text {
-		t := ui.NewTerminal(p.out, columns(p.out))
+		width := columns(p.out)
+		t := ui.NewTerminal(p.out, width)
 		run.Listen(t.Show)
-		return screen{t.Say, t.Close}
+		s := screen{say: t.Say, close: t.Close}
+		if width != nil {
+			s.terminal = t
+		}
+		return s
 	}
 	var failed error
 	run.Listen(func(e migrate.Event) {
-		b, err := migrate.EventJSON(e)
-		if err == nil {
-			_, err = fmt.Fprintf(p.out, "%s\n", b)
-		}
-		failed = errors.Join(failed, err)
+		failed = errors.Join(failed, p.eventLine(e))
 	})
 	return screen{
 		say:   func(format string, a ...any) { fmt.Fprintf(p.err, format+"\n", a...) },
 		close: func() error { return failed },
 	}
+}
+
+// eventLine prints an event as one JSON object on one line.
+func (p *program) eventLine(e migrate.Event) error {
+	b, err := migrate.EventJSON(e)
+	if err == nil {
+		_, err = fmt.Fprintf(p.out, "%s\n", b)
+	}
+	return err
 }
 
 // columns gives the width of a screen, or nil where out is none.

@@ -89,7 +89,7 @@ func TestFaults(t *testing.T) {
 func (f fault) test(t *testing.T, s desk) {
 	s.lab.BeginProof(t)
 	f.wrong(t, s)
-	code, out, complaint := s.slipway(t, "rehearse")
+	code, out, complaint := s.slipway(t, "rehearse", "--yes-to", "go")
 	if code != f.code {
 		t.Errorf("exit code %d, want %d", code, f.code)
 	}

@@ -25,10 +25,15 @@ type streams struct {
 // run is the whole program; it gives the exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	p := &program{streams: s}
+	p.open = p.openRehearsal
+	return p.run(ctx, args)
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
 	root := newRoot(p)
 	root.SetArgs(args)
-	root.SetIn(s.in)
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
 	return p.fail(root.ExecuteContext(ctx))
 }

@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets the test binary be the program: under the name slipway, which testscript puts on the PATH.
+// TestMain lets the test binary be the program, under the name slipway, which testscript puts on the PATH; and under the
+// name slipway-book the program with the runbook of book_test.go.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"slipway": main})
+	testscript.Main(m, map[string]func(){"slipway": main, "slipway-book": bookMain})
 }
 
 func TestScripts(t *testing.T) {
@@ -22,8 +24,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"run":   fixture,
+			"exits":  exits,
+			"run":    fixture,
+			"newest": newest,
+			"keys":   keys,
+			"atgate": atGate,
 		},
 	})
 }
@@ -60,4 +65,26 @@ func fixture(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs(filepath.Join(args[0], "runs", "20261123-010203-7f3a"))
 	ts.Check(os.MkdirAll(dir, 0o700))
 	ts.Check(os.WriteFile(filepath.Join(dir, "journal.jsonl"), text, 0o600))
+}
+
+// newest puts the id of the run of a state directory that was begun last into a variable: newest STATE NAME. Two of one second
+// have no order in their names.
+func newest(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: newest STATE NAME")
+	}
+	entries, err := os.ReadDir(ts.MkAbs(filepath.Join(args[0], "runs")))
+	ts.Check(err)
+	if len(entries) == 0 {
+		ts.Fatalf("no run in %s", args[0])
+	}
+	last, at := "", time.Time{}
+	for _, e := range entries {
+		info, err := e.Info()
+		ts.Check(err)
+		if info.ModTime().After(at) {
+			last, at = e.Name(), info.ModTime()
+		}
+	}
+	ts.Setenv(args[1], last)
 }

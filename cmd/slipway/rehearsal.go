@@ -33,7 +33,7 @@ type rehearsal struct {
 	config *config.Config
 	inv    *inventory.Inventory
 	book   *migrate.Runbook[migrate.Rehearsal]
-	source *source
+	close  func() error
 }
 
 // openRehearsal wires it. reuse is the snapshot to fill the target from, "" for a new one; facts is where preflight keeps
@@ -47,7 +47,7 @@ func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts st
 	if err != nil {
 		return nil, err
 	}
-	s.Reuse, s.Keep = reuse, keepIn(facts)
+	s.Reuse, s.Keep, s.Go.Show = reuse, keepIn(facts), weigh(filepath.Dir(facts))
 	src, err := openSource(c, inv)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts st
 		return nil, err
 	}
 	w := wireRehearsal(c, src, tgt, mariadb.Store{Store: store}, z)
-	return &rehearsal{c, inv, runbooks.Phases(w, s), src}, nil
+	return &rehearsal{c, inv, runbooks.Phases(w, s), src.close}, nil
 }
 
 func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Store, z zones) runbooks.Wiring[migrate.Rehearsal] {

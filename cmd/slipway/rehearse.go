@@ -20,22 +20,25 @@ const argSnapshot = "snapshot"
 func newRehearse(p *program) *cobra.Command {
 	var keep bool
 	var reuse string
+	var yes []string
 	cmd := &cobra.Command{
 		Use:   "rehearse",
 		Short: "rehearse the move: the real source is only read, everything else is made, used and deleted again",
 		Long: "rehearse reads the real source and moves it into a cluster and an instance that it creates for this one run.\n" +
 			"Nothing on the source is changed. At the end it rolls itself back from its journal and deletes all that it made,\n" +
 			"unless --keep is given. What it read is kept as a snapshot; --snapshot fills the target from one of those instead\n" +
-			"of reading the source's rows and files again.\n\n" + exitCodes,
+			"of reading the source's rows and files again.\n" +
+			gatesHelp + exitCodes,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.rehearse(cmd, keep, snapshot.ID(reuse)) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.rehearse(cmd, keep, snapshot.ID(reuse), yes) },
 	}
+	addYes(cmd, &yes)
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave standing what was made; slipway rollback RUN deletes it")
 	cmd.Flags().StringVar(&reuse, "snapshot", "", "fill the target from this snapshot (slipway snapshot list)")
 	return cmd
 }
 
-func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID) (err error) {
+func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID, yes []string) (err error) {
 	if reuse != "" {
 		if err := reuse.Check(); err != nil {
 			return &usageError{err, cmd.CommandPath()}
@@ -53,11 +56,11 @@ func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID) (er
 	if p.stateDir != "" {
 		root = filepath.Join(p.stateDir, "runs")
 	}
-	r, err := p.openRehearsal(cmd.Context(), reuse, filepath.Join(root, id))
+	r, err := p.open(cmd.Context(), reuse, filepath.Join(root, id))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.source.close()) }()
+	defer func() { err = errors.Join(err, r.close()) }()
 	o, err := r.options()
 	if err != nil {
 		return err
@@ -66,10 +69,15 @@ func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID) (er
 	if reuse != "" {
 		o.Arguments = []migrate.Argument{{Name: argSnapshot, Value: string(reuse)}}
 	}
+	gates, err := gatesOf(r.book, yes, cmd.CommandPath())
+	if err != nil {
+		return err
+	}
 	dir, err := journal.MakeDir(root, id)
 	if err != nil {
 		return err
 	}
+	around := p.attendant(dir, gates, &o)
 	run, err := migrate.Begin(dir, id, r.book, o)
 	if err != nil {
 		return err
@@ -77,5 +85,5 @@ func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID) (er
 	if p.output == text {
 		fmt.Fprintf(p.out, "run %s, a rehearsal; journal: %s\n", id, journalPath(dir.Path()))
 	}
-	return p.drive(cmd.Context(), run, dir, run.Resume)
+	return p.drive(cmd.Context(), run, dir, around, run.Resume)
 }

@@ -43,24 +43,27 @@ func (d onDrift) verdicts() (func(context.Context, migrate.Drift) (migrate.Verdi
 func newResume(p *program) *cobra.Command {
 	var drift onDrift
 	var accept string
+	var yes []string
 	cmd := &cobra.Command{
 		Use:   "resume RUN",
 		Short: "go on with a run that was interrupted, forward or back as its journal says",
 		Long: "resume goes on with a run. Each step that is recorded as done is looked at again first: where the world has\n" +
 			"changed since, the run stops and shows what differs; --on-drift STEP=redo or STEP=accept then says whether to do\n" +
-			"that step again or to leave what is there. An intent without an outcome is looked at, never blindly run again.\n\n" + exitCodes,
+			"that step again or to leave what is there. An intent without an outcome is looked at, never blindly run again.\n" +
+			gatesHelp + exitCodes,
 		Args: exactly("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ask, err := drift.verdicts()
 			if err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
-			return p.takeUp(cmd, args[0], func(o *migrate.Options) {
+			return p.takeUp(cmd, args[0], yes, func(o *migrate.Options) {
 				o.Accept = accept
 				o.OnDrift = ask
 			}, func(ctx context.Context, run *migrate.Run) error { return run.Resume(ctx) })
 		},
 	}
+	addYes(cmd, &yes)
 	f := cmd.Flags()
 	f.StringArrayVar(&drift.answers, "on-drift", nil, "what to do about a done step that no longer holds: STEP=redo or STEP=accept; may be repeated")
 	f.StringVar(&drift.why, "why", "", "reason for redo or accept, for the journal")
@@ -68,23 +71,28 @@ func newResume(p *program) *cobra.Command {
 	return cmd
 }
 
-// takeUp opens a run again and has work move it. change adds to the options.
-func (p *program) takeUp(cmd *cobra.Command, id string, change func(*migrate.Options), work func(context.Context, *migrate.Run) error) (err error) {
+// takeUp opens a run again and has work move it. yes are gates that are passed without asking; change adds to the options.
+func (p *program) takeUp(cmd *cobra.Command, id string, yes []string, change func(*migrate.Options), work func(context.Context, *migrate.Run) error) (err error) {
 	ctx := cmd.Context()
 	rec, err := p.find(id)
 	if err != nil {
 		return err
 	}
 	reuse := rec.history.Manifest.Argument(argSnapshot)
-	r, err := p.openRehearsal(ctx, snapshot.ID(reuse), rec.dir.Path())
+	r, err := p.open(ctx, snapshot.ID(reuse), rec.dir.Path())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.source.close()) }()
+	defer func() { err = errors.Join(err, r.close()) }()
 	o, err := r.options()
 	if err != nil {
 		return err
 	}
+	gates, err := gatesOf(r.book, yes, cmd.CommandPath())
+	if err != nil {
+		return err
+	}
+	around := p.attendant(rec.dir, gates, &o)
 	change(&o)
 	run, err := migrate.Open(rec.dir, r.book, o)
 	if errors.Is(err, migrate.ErrDigest) {
@@ -93,5 +101,5 @@ func (p *program) takeUp(cmd *cobra.Command, id string, change func(*migrate.Opt
 	if err != nil {
 		return err
 	}
-	return p.drive(ctx, run, rec.dir, func(ctx context.Context) error { return work(ctx, run) })
+	return p.drive(ctx, run, rec.dir, around, func(ctx context.Context) error { return work(ctx, run) })
 }

@@ -22,7 +22,7 @@ func newRollback(p *program) *cobra.Command {
 			if why == "" {
 				why = "slipway rollback"
 			}
-			return p.takeUp(cmd, args[0], func(o *migrate.Options) { o.Accept = accept },
+			return p.takeUp(cmd, args[0], nil, func(o *migrate.Options) { o.Accept = accept },
 				func(ctx context.Context, run *migrate.Run) error {
 					err := run.Rollback(ctx, migrate.StepID(to), why)
 					if errors.Is(err, migrate.ErrRolledBack) {

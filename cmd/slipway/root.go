@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,16 +14,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/inventory"
 )
 
 // program is what all subcommands share: the streams and the flags that each of them takes.
 type program struct {
 	streams
+	open       opener
 	configFile string
 	stateDir   string
 	output     output
 }
+
+// opener makes the runbook of the configuration. reuse is the snapshot to fill the target from, "" for a new one; run is
+// the directory of the run that it is for, "" for none.
+type opener func(ctx context.Context, reuse snapshot.ID, run string) (*rehearsal, error)
 
 // output is how things are printed.
 type output string
@@ -66,8 +73,8 @@ func newRoot(p *program) *cobra.Command {
 	f.StringVarP(&p.configFile, "config", "c", "slipway.yaml", "configuration")
 	f.StringVar(&p.stateDir, "state", "", "directory of what is kept; the runs are in its runs/ (default: the configuration's state)")
 	f.VarP(&p.output, "output", "o", "how to print")
-	root.AddCommand(newInit(p), newPlan(p), newRehearse(p), newResume(p), newRollback(p), newWaive(p), newStatus(p), newRuns(p),
-		newJournal(p), newSnapshot(p), newInventory(p), newVersion(p))
+	root.AddCommand(newInit(p), newPlan(p), newRehearse(p), newResume(p), newRollback(p), newWaive(p), newGate(p), newAbort(p), newPause(p),
+		newStatus(p), newRuns(p), newJournal(p), newSnapshot(p), newInventory(p), newVersion(p))
 	return root
 }
 
@@ -119,6 +126,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		return &usageError{fmt.Errorf("takes %s, got %d arguments", strings.Join(names, " "), len(args)), cmd.CommandPath()}
+	}
+}
+
+// between is cobra.RangeArgs with an error that says what is missing.
+func between(least, most int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		return &usageError{fmt.Errorf("takes %s, got %d arguments", names, len(args)), cmd.CommandPath()}
 	}
 }
 

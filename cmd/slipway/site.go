@@ -50,6 +50,7 @@ func site(c *config.Config, inv *inventory.Inventory) (runbooks.Site, error) {
 		Release:      shape,
 		Patience:     patience,
 		Names:        c.DNS.Names,
+		Go:           runbooks.Go{Within: time.Duration(c.Gates.Go.Within)},
 		TTL:          seconds(c.DNS.TTL),
 		MaxTTL:       seconds(c.DNS.MaxTTL),
 	}

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,16 +40,20 @@ func (r *record) report() statusReport {
 	if r.held {
 		s.Held = r.holder.String()
 	}
-	s.Next = next(s.ID, s.State, r.held)
+	s.Next = r.next()
 	return s
 }
 
 func newStatus(p *program) *cobra.Command {
-	return &cobra.Command{
+	var follow bool
+	cmd := &cobra.Command{
 		Use:   "status [RUN]",
 		Short: "say where a run stands (the newest one, if none is named), and what to type next",
-		Args:  atMost("RUN"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Long: "status says where a run stands. With --follow it goes on, and shows what happens until the run is closed: whichever\n" +
+			"process works on it, now or later, and who holds it. With --output json it prints each event of the run from its\n" +
+			"first one on, one object a line, and at the end a report. It takes nothing away from the process that holds the run.",
+		Args: atMost("RUN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			id := ""
 			if len(args) > 0 {
 				id = args[0]
@@ -53,10 +62,45 @@ func newStatus(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if follow {
+				return p.follow(cmd.Context(), r)
+			}
 			s := r.report()
 			return p.print(s, func(w io.Writer) error { return writeStatus(w, r, s) })
 		},
 	}
+	cmd.Flags().BoolVar(&follow, "follow", false, "show what happens, until the run is closed")
+	return cmd
+}
+
+// follow shows what happens to a run until it is closed.
+func (p *program) follow(ctx context.Context, r *record) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if p.output == asJSON {
+		err = migrate.Follow(ctx, r.dir, p.eventLine)
+	} else {
+		if err := writeStatus(p.out, r, r.report()); err != nil {
+			return err
+		}
+		fmt.Fprintln(p.out)
+		t := ui.NewTerminal(p.out, columns(p.out))
+		err = migrate.Follow(ctx, r.dir, func(e migrate.Event) error {
+			if seq := migrate.EventWhen(e).Seq; seq > 0 && seq <= r.history.Records {
+				t.Recall(e)
+			} else {
+				t.Show(e)
+			}
+			return nil
+		})
+		err = errors.Join(err, t.Close())
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintf(p.err, "no longer followed; the run is as it was: slipway status %s\n", r.history.Run)
+		return nil
+	}
+	return p.report(r.dir, err)
 }
 
 func writeStatus(w io.Writer, r *record, s statusReport) error {
@@ -94,14 +138,15 @@ func writeStatus(w io.Writer, r *record, s statusReport) error {
 }
 
 // next is what is true now, and what to type.
-func next(id string, s migrate.State, held bool) string {
-	switch {
-	case s == migrate.StateRunning, held:
+func (r *record) next() string {
+	id := r.history.Run
+	switch s := r.history.State(r.held); {
+	case s == migrate.StateWaiting:
+		return r.nextAtGate()
+	case s == migrate.StateRunning, r.held:
 		return "a process works on it; nothing to type"
 	case s == migrate.StateOpen:
 		return "no process works on it. to go on: slipway resume " + id + "   to take everything back: slipway rollback " + id
-	case s == migrate.StateWaiting:
-		return "it waits at a gate. to answer: slipway resume " + id
 	case s == migrate.StateGoingBack:
 		return "it is being rolled back, and no process works on it. to go on: slipway resume " + id
 	case s == migrate.StateKept:
@@ -111,4 +156,29 @@ func next(id string, s migrate.State, held bool) string {
 			"   where the thing is gone already: slipway waive " + id + " STEP --why TEXT"
 	}
 	return "the run is over; nothing to type"
+}
+
+// nextAtGate is what to type at the gate that is open. Where a process is there, the word is for that one.
+func (r *record) nextAtGate() string {
+	id := r.history.Run
+	for _, g := range r.gates() {
+		if g.State != migrate.GateWaits {
+			continue
+		}
+		late := !g.Deadline.IsZero() && !time.Now().Before(g.Deadline)
+		until := ""
+		if !g.Deadline.IsZero() {
+			until = " until " + g.Deadline.UTC().Format(time.RFC3339)
+		}
+		switch {
+		case late && r.held:
+			return fmt.Sprintf("the deadline of gate %s has passed: the process turns the run back", g.ID)
+		case late:
+			return fmt.Sprintf("the deadline of gate %s has passed: the run goes back when it is resumed: slipway resume %s", g.ID, id)
+		case r.held:
+			return fmt.Sprintf("a process holds it, at gate %s%s. to go on: slipway gate pass %s %s   to go back: slipway gate abort %s %s", g.ID, until, id, g.ID, id, g.ID)
+		}
+		return fmt.Sprintf("it waits at gate %s%s, and no process works on it. to go on: slipway resume %s --yes-to %s   to take it back: slipway rollback %s", g.ID, until, id, g.ID, id)
+	}
+	return "it waits at a gate. to answer: slipway resume " + id
 }

@@ -21,7 +21,7 @@ func newWaive(p *program) *cobra.Command {
 			if why == "" {
 				return &usageError{errors.New("wants a reason for the journal: --why TEXT"), cmd.CommandPath()}
 			}
-			return p.takeUp(cmd, args[0], func(o *migrate.Options) { o.Accept = accept },
+			return p.takeUp(cmd, args[0], nil, func(o *migrate.Options) { o.Accept = accept },
 				func(_ context.Context, run *migrate.Run) error { return run.Waive(migrate.StepID(args[1]), "", why) })
 		},
 	}

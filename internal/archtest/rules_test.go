@@ -47,6 +47,7 @@ var layers = []layer{
 	{of: []string{"migrate/journal/crashfs"}, may: []string{"migrate/journal"}},
 	{of: []string{"migrate/journal"}},
 	{of: []string{"migrate/steptest"}, may: []string{"migrate"}},
+	{of: []string{"migrate/requests"}, may: []string{"migrate"}, not: []string{"migrate/steptest", "migrate/journal/crashfs"}},
 	{of: []string{"migrate"}, may: []string{"migrate/journal"}, not: []string{"migrate/journal/crashfs"}},
 	{of: []string{"steps"}, may: []string{"migrate", "inventory", "internal"}, self: true,
 		not: []string{"migrate/journal", "migrate/steptest", "internal/lab", "internal/ui", "internal/config", "internal/archtest"}},

@@ -95,7 +95,7 @@ func (c *Config) check() {
 	for _, l := range []struct {
 		path string
 		d    strictyaml.Duration
-	}{{"limits.connect", c.Limits.Connect}, {"limits.clock_offset", c.Limits.ClockOffset}} {
+	}{{"limits.connect", c.Limits.Connect}, {"limits.clock_offset", c.Limits.ClockOffset}, {"gates.go.within", c.Gates.Go.Within}} {
 		if l.d == 0 && c.file.Has(l.path) {
 			c.file.Problem(l.path, "no time at all won't do", "")
 		}

@@ -42,6 +42,7 @@ type Config struct {
 	DNS       DNS       `yaml:"dns,required" json:"dns"`
 	Smoke     []Check   `yaml:"smoke,required" json:"smoke"`
 	Snapshots Snapshots `yaml:"snapshots" json:"snapshots"`
+	Gates     Gates     `yaml:"gates" json:"gates"`
 	Limits    Limits    `yaml:"limits" json:"limits"`
 
 	file    *strictyaml.File
@@ -269,6 +270,16 @@ type Snapshots struct {
 	Directory Path `yaml:"directory" json:"directory"`
 }
 
+// Gates are what a run waits at for a person's word.
+type Gates struct {
+	Go Gate `yaml:"go" json:"go"` // before the names are flipped
+}
+
+// Gate is one of them.
+type Gate struct {
+	Within strictyaml.Duration `yaml:"within" json:"within"` // after it opened: without a word by then the run turns back
+}
+
 // Limits are of this machine and of patience; they don't change what a run does.
 type Limits struct {
 	Hosts       int                 `yaml:"hosts" json:"hosts"`               // asked at once
@@ -285,6 +296,7 @@ func defaults() *Config {
 		Release:   Release{Environment: "production", Name: "shop", Namespace: "shop", Writers: "writers.enabled", Service: "shop-edge", Instance: strictyaml.Pairs{{Key: "database.host", Value: "host"}, {Key: "database.address", Value: "address"}}},
 		DNS:       DNS{MaxTTL: strictyaml.Duration(5 * time.Minute)},
 		Snapshots: Snapshots{Directory: "snapshots"},
+		Gates:     Gates{Go: Gate{Within: strictyaml.Duration(2 * time.Hour)}},
 		Limits:    Limits{Hosts: 32, Connect: strictyaml.Duration(10 * time.Second), ClockOffset: strictyaml.Duration(500 * time.Millisecond)},
 	}
 }

@@ -55,6 +55,9 @@ func TestExampleLoads(t *testing.T) {
 	if time.Duration(c.Limits.ClockOffset) != 500*time.Millisecond || c.CloudSQL.DiskSize != 50<<30 || c.DNS.OVH.Endpoint != "ovh-eu" {
 		t.Errorf("%+v", c.Limits)
 	}
+	if time.Duration(c.Gates.Go.Within) != 2*time.Hour {
+		t.Errorf("%+v", c.Gates)
+	}
 }
 
 // Every key of the schema is in the example, be it in a comment. Some are alternatives that prose speaks of.

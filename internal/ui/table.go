@@ -50,7 +50,7 @@ func of(steps []migrate.StepHistory, phase string) []migrate.StepHistory {
 func phaseState(p migrate.PhaseHistory, steps []migrate.StepHistory) string {
 	undone, begun := 0, 0
 	for _, s := range steps {
-		if s.State == migrate.StepIsUndone {
+		if s.State == migrate.StepIsUndone || s.State == migrate.StepLeft {
 			undone++
 		}
 		if s.State != migrate.StepPending {

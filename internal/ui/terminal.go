@@ -28,8 +28,11 @@ type Terminal struct {
 
 	mu      sync.Mutex
 	running []*call
-	painted int   // lines below the last one that are to be redrawn
-	failed  error // the first write that failed; nothing is written after it
+	painted int // lines below the last one that are to be redrawn
+	prompt  string
+	quiet   bool      // what is shown happened before: it is only remembered
+	at      time.Time // of the event that is shown
+	failed  error     // the first write that failed; nothing is written after it
 	stop    chan struct{}
 	done    chan struct{}
 }
@@ -58,6 +61,26 @@ func (t *Terminal) Close() error {
 	defer t.mu.Unlock()
 	t.wipe()
 	return t.failed
+}
+
+// Prompt writes a prompt for something that a person types, and keeps it below the lines until EndPrompt. What is running
+// is not drawn meanwhile: it would be drawn over what is being typed.
+func (t *Terminal) Prompt(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wipe()
+	t.prompt = text
+	t.write(text)
+}
+
+// EndPrompt takes the prompt away: typed when a line was typed, which has ended the prompt's line.
+func (t *Terminal) EndPrompt(typed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.prompt = ""
+	if !typed {
+		t.write("\n")
+	}
 }
 
 // Say writes one line between the events.
@@ -97,9 +120,21 @@ func (t *Terminal) Show(e migrate.Event) {
 	t.paint()
 }
 
+// Recall takes note of an event that happened before anybody looked: what still runs since then is shown with how long it
+// has run, and the event itself is not.
+func (t *Terminal) Recall(e migrate.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.quiet = true
+	t.show(e)
+	t.quiet = false
+}
+
 func (t *Terminal) show(e migrate.Event) {
+	t.at = migrate.EventWhen(e).Time
 	switch e := e.(type) {
 	case migrate.RunOpened:
+		t.began, t.running = e.Time, nil // what another process was at, it is at no more
 		if e.Life > 1 {
 			t.line("run %s taken up again by %s (process %d on it)", e.Run, e.Who, e.Life)
 		}
@@ -114,6 +149,8 @@ func (t *Terminal) show(e migrate.Event) {
 		t.line("%s took %s", e.Phase, Took(e.Took))
 	case migrate.StepLooking:
 		t.begin(e.Step, map[bool]string{true: "look again", false: "look"}[e.Again])
+	case migrate.StepLooked:
+		t.end(e.Step)
 	case migrate.StepStarted:
 		t.begin(e.Step, "run")
 		t.step(e.Step, "%s%s", e.Title, map[bool]string{true: fmt.Sprintf(" (attempt %d)", e.Attempt)}[e.Attempt > 1])
@@ -152,6 +189,7 @@ func (t *Terminal) show(e migrate.Event) {
 func (t *Terminal) showService(e migrate.Event) {
 	switch e := e.(type) {
 	case migrate.ServiceStarted:
+		t.begin(e.Service, "follow")
 		t.step(e.Service, "follows, at %s", e.Position)
 	case migrate.ServiceStopped:
 		t.end(e.Service)
@@ -165,15 +203,26 @@ func (t *Terminal) showService(e migrate.Event) {
 	case migrate.GateOpened:
 		t.step(e.Gate, "gate is open: %s%s", e.Title, map[bool]string{false: ", until " + e.Deadline.Format(time.RFC3339)}[e.Deadline.IsZero()])
 	case migrate.GateDecided:
-		t.step(e.Gate, "gate %s by %s%s", e.Decision, e.Who, because(e.Why))
+		t.step(e.Gate, "gate %s%s%s%s", e.Decision, lead(" by ", e.Who), parens(e.From), because(e.Why))
 	case migrate.Decided:
 		t.line("%s: %s decided %s%s", orRun(e.Step), e.Who, e.Decision, because(e.Why))
 		for _, d := range e.Differs {
 			t.line("  %s", d)
 		}
+	case migrate.RunHeld:
+		t.held(e)
 	case migrate.StreamBroken:
 		t.line("no more is shown, because the journal can't be read: %s; the run goes on", e.Error)
 	}
+}
+
+func (t *Terminal) held(e migrate.RunHeld) {
+	if e.Held {
+		t.line("held by %s (process %d on %s, since %s)", e.Who, e.PID, e.Host, e.Since.UTC().Format(time.RFC3339))
+		return
+	}
+	t.running = nil
+	t.line("no process holds the run; what one does that takes it up is shown here")
 }
 
 func (t *Terminal) turned(e migrate.RunTurned) {
@@ -211,8 +260,7 @@ func (t *Terminal) find(step migrate.StepID) *call {
 
 func (t *Terminal) begin(step migrate.StepID, doing string) {
 	t.end(step)
-	now := time.Now()
-	t.running = append(t.running, &call{step: step, doing: doing, since: now, said: now.Add(firstWord - nextWord)})
+	t.running = append(t.running, &call{step: step, doing: doing, since: t.at, said: t.at.Add(firstWord - nextWord)})
 }
 
 func (t *Terminal) end(step migrate.StepID) {
@@ -258,8 +306,15 @@ func (t *Terminal) step(id migrate.StepID, format string, a ...any) {
 }
 
 func (t *Terminal) line(format string, a ...any) {
+	if t.quiet {
+		return
+	}
 	t.wipe()
-	t.write(strings.TrimRight(fmt.Sprintf(format, a...), " ") + "\n")
+	text := strings.TrimRight(fmt.Sprintf(format, a...), " ") + "\n"
+	if t.prompt != "" { // the line takes the prompt's place, and the prompt comes again below it
+		text = "\r\x1b[K" + text + t.prompt
+	}
+	t.write(text)
 }
 
 func (t *Terminal) write(s string) {
@@ -273,7 +328,7 @@ func (t *Terminal) write(s string) {
 
 // paint draws what runs now below the lines; wipe takes it away again.
 func (t *Terminal) paint() {
-	if !t.screen || t.painted > 0 {
+	if !t.screen || t.painted > 0 || t.prompt != "" {
 		return
 	}
 	columns := max(20, t.width())
@@ -297,11 +352,14 @@ func (t *Terminal) wipe() {
 	}
 }
 
-func because(why string) string {
-	if why == "" {
+func because(why string) string { return lead(": ", why) }
+
+// lead is text after what leads to it, or nothing where there is no text.
+func lead(to, text string) string {
+	if text == "" {
 		return ""
 	}
-	return ": " + why
+	return to + text
 }
 
 func parens(s string) string {
