@@ -65,6 +65,27 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
+// TestFreezeOfAReader: a process that waits for the answer of a file system that its own host serves can't be stopped by the kernel, and doesn't
+// keep the host from being frozen.
+func TestFreezeOfAReader(t *testing.T) {
+	lab := labtest.Alone(t)
+	t.Cleanup(func() {
+		lab.Root(t, "web3", "sh", "-c", `kill -CONT $(pgrep -x glusterfs); while kill -0 $(cat /tmp/reader.pid) 2>/dev/null; do sleep 0.1; done; rm /tmp/reader /tmp/reader.pid`)
+	})
+	lab.Root(t, "web3", "sh", "-c", `kill -STOP $(pgrep -x glusterfs) && (ls -lR /srv/assets >/tmp/reader 2>&1 & echo $! >/tmp/reader.pid) </dev/null >/dev/null 2>&1`)
+	labtest.Eventually(t, 10*time.Second, "a reader waits for the file system", func() error {
+		if at := lab.Root(t, "web3", "sh", "-c", `cat /proc/$(cat /tmp/reader.pid)/wchan`); !strings.Contains(at, "request_wait_answer") {
+			return fmt.Errorf("it is at %q", at)
+		}
+		return nil
+	})
+	lab.Freeze(t, "web3")
+	if state := stateOf(t, lab, "web3"); state != verb.Frozen {
+		t.Errorf("status says %s", state)
+	}
+	lab.Thaw(t, "web3")
+}
+
 func stateOf(t *testing.T, lab *labtest.Lab, name string) string {
 	for _, h := range lab.Status(t).Hosts {
 		if h.Name == name {

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"time"
 )
 
 const pathEnv = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -159,30 +158,4 @@ func (m *Machine) removeGroups(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Freeze stops every process of the machine where it stands: it holds its connections and answers nothing.
-func (m *Machine) Freeze(ctx context.Context) error { return m.freezer(ctx, "1") }
-
-// Thaw lets a frozen machine go on.
-func (m *Machine) Thaw(ctx context.Context) error { return m.freezer(ctx, "0") }
-
-func (m *Machine) freezer(ctx context.Context, state string) error {
-	if err := os.WriteFile(filepath.Join(m.group, "cgroup.freeze"), []byte(state), 0o644); err != nil {
-		return fmt.Errorf("machine %s: %w", m.spec.Name, err)
-	}
-	for {
-		events, err := os.ReadFile(filepath.Join(m.group, "cgroup.events"))
-		if err != nil {
-			return fmt.Errorf("machine %s: %w", m.spec.Name, err)
-		}
-		if frozen(string(events)) == state {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("machine %s does not take cgroup.freeze=%s: %w", m.spec.Name, state, ctx.Err())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
