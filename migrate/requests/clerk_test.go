@@ -459,3 +459,16 @@ func TestAbortAfterTheEnd(t *testing.T) {
 	d.must(d.process(gated(nil, nil), pass, resume), nil)
 	d.answered(id, false, "the run is done; to take it back: slipway rollback "+runID)
 }
+
+// A word for another opening is no answer either in the moment before it has been refused.
+func TestWordOfAnotherOpening(t *testing.T) {
+	d := newDesk(t)
+	d.must(d.process(gated(nil, nil), nobody, resume), migrate.ErrWaiting)
+	d.put(requests.Request{Ask: requests.Pass, Gate: "go", Opening: 5})
+	c := requests.NewClerk(d.box, self, nobody, func(requests.Request) {})
+	for opening, want := range map[uint64]migrate.Word{5: migrate.Pass, 9: migrate.NoWord} {
+		if a, err := c.Ask(context.Background(), migrate.Question{Gate: "go", Opening: opening}); err != nil || a.Word != want {
+			t.Errorf("opening %d: %+v %v", opening, a, err)
+		}
+	}
+}
