@@ -407,7 +407,11 @@ func TestRequestSurvivesTheProcess(t *testing.T) {
 	p.until("the slow step", func() bool { return p.there("slow.began") })
 	asker := p.begin(false, "abort", id, "--why", "enough")
 	c.shows("asks to turn the run back: enough")
+	time.Sleep(500 * time.Millisecond)
 	c.kill()
+	if n := strings.Count(c.out.String(), "asks to turn the run back"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
 	says(t, asker.ends(exitDone), "turn the run back: recorded", "it counts when the run is resumed: slipway resume "+id)
 	p.remove("slow.wait")
 	p.begin(false, "resume", id, "--yes-to", "go").ends(exitRolledBack)

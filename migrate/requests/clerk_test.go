@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -391,9 +392,10 @@ func TestBadRequests(t *testing.T) {
 	d.must(d.process(gated(nil, nil), nobody, resume), migrate.ErrWaiting)
 	good := d.put(requests.Request{Ask: requests.Abort, Gate: "no-such-gate", Opening: 1})
 	box := filepath.Join(d.dir.Path(), "requests")
-	for i, text := range []string{"{", `{"id":"x"}`, `{"id":"20261123-010203.000000002-7f3a","ask":"finalize","who":"x","when":"2026-11-23T01:02:03Z"}`,
+	opening := strconv.FormatUint(d.gate().Opening, 10)
+	for i, text := range []string{"{", `{"id":"20261123-010203.000000009-7f3a","ask":"pass","gate":"go","opening":` + opening + `,"who":"x","when":"2026-11-23T01:02:03Z"}`, `{"id":"20261123-010203.000000002-7f3a","ask":"finalize","who":"x","when":"2026-11-23T01:02:03Z"}`,
 		`{"id":"20261123-010203.000000003-7f3a","ask":"pass","who":"x","when":"2026-11-23T01:02:03Z"}`,
-		`{"id":"20261123-010203.000000004-7f3a","ask":"pass","gate":"go","force":true,"who":"x","when":"2026-11-23T01:02:03Z"}`} {
+		`{"id":"20261123-010203.000000004-7f3a","ask":"pass","gate":"go","opening":` + opening + `,"force":true,"who":"x","when":"2026-11-23T01:02:03Z"}`} {
 		name := "20261123-010203.00000000" + string(rune('0'+i)) + "-7f3a"
 		if err := os.WriteFile(filepath.Join(box, name+".json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
