@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -405,7 +407,11 @@ func TestRequestSurvivesTheProcess(t *testing.T) {
 	p.until("the slow step", func() bool { return p.there("slow.began") })
 	asker := p.begin(false, "abort", id, "--why", "enough")
 	c.shows("asks to turn the run back: enough")
+	time.Sleep(500 * time.Millisecond)
 	c.kill()
+	if n := strings.Count(c.out.String(), "asks to turn the run back"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
 	says(t, asker.ends(exitDone), "turn the run back: recorded", "it counts when the run is resumed: slipway resume "+id)
 	p.remove("slow.wait")
 	p.begin(false, "resume", id, "--yes-to", "go").ends(exitRolledBack)
@@ -414,6 +420,43 @@ func TestRequestSurvivesTheProcess(t *testing.T) {
 		t.Errorf("turned because: %s", h.Why)
 	}
 	p.begin(false, "resume", id, "--yes-to", "go").ends(exitRolledBack)
+}
+
+var wordSeed = flag.Uint64("word-seed", uint64(time.Now().UnixNano()), "of the instants at which a process is killed over a gate's word")
+
+// A word for a gate that a process is killed over, at any instant, counts once: the next one goes on with it.
+func TestKilledOverAWord(t *testing.T) {
+	t.Logf("-word-seed %d", *wordSeed)
+	rnd := rand.New(rand.NewPCG(*wordSeed, 0))
+	where := map[migrate.StepState]int{}
+	for range 12 {
+		p := newPlace(t)
+		c := p.begin(false, "rehearse")
+		id := c.run()
+		c.ends(exitWaiting)
+		p.begin(false, "gate", "pass", id).ends(exitDone)
+		c = p.begin(false, "resume", id)
+		time.Sleep(time.Duration(rnd.IntN(200)) * time.Millisecond)
+		c.kill()
+		g, _ := p.history(id).Step("go")
+		where[g.State]++
+		p.begin(false, "resume", id).ends(exitDone)
+		text, err := os.ReadFile(filepath.Join(p.dir, ".slipway", "runs", id, journal.Name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), `"decision":"pass"`); n != 1 {
+			t.Errorf("run %s: the gate was passed %d times", id, n)
+		}
+		answers, err := filepath.Glob(filepath.Join(p.dir, ".slipway", "runs", id, "requests", "*.answer.json"))
+		if err != nil || len(answers) != 1 {
+			t.Fatalf("answers %q %v", answers, err)
+		}
+		if text, err = os.ReadFile(answers[0]); err != nil || !strings.Contains(string(text), `"accepted":true`) {
+			t.Errorf("answered %s %v", text, err)
+		}
+	}
+	t.Logf("killed with the gate %v", where)
 }
 
 // status --follow shows the run whichever process works on it, each event once, and ends when the run is closed.

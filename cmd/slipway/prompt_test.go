@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/ui"
@@ -53,4 +55,31 @@ func TestStaleLine(t *testing.T) {
 	if a, err := typed.ask(context.Background(), q, s, "here"); err != nil || a.Word != migrate.NoWord {
 		t.Errorf("at the end of what is typed: %+v %v", a, err)
 	}
+}
+
+// A prompt says how long the gate still waits, more often towards the end.
+func TestCountdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		typed := &typed{lines: make(chan string)}
+		typed.begin.Do(func() {}) // the test types
+		out := &shared{}
+		term := ui.NewTerminal(out, func() int { return 80 })
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+		defer cancel()
+		q := migrate.Question{Gate: "go", Deadline: time.Now().Add(4 * time.Minute)}
+		if _, err := typed.ask(ctx, q, screen{say: term.Say, terminal: term}, "here"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if err := term.Close(); err != nil {
+			t.Error(err)
+		}
+		at := 0
+		for _, left := range []string{"gate go:", "waits for 3m00s more", "waits for 2m00s more", "waits for 1m00s more", "waits for 50.0 s more", "waits for 10.0 s more"} {
+			i := strings.Index(out.String()[at:], left)
+			if i < 0 {
+				t.Fatalf("no %q after byte %d of %q", left, at, out.String())
+			}
+			at += i
+		}
+	})
 }

@@ -72,7 +72,9 @@ func TestRecall(t *testing.T) {
 		term.Recall(migrate.StepStarted{When: at(4), Step: "long", Title: "x"})
 		time.Sleep(time.Minute)
 		term.Recall(migrate.StepFailed{When: at(5), Step: "over", Doing: migrate.Running, Error: "x"})
-		p.taken()
+		if got := p.taken(); strings.Contains(got, "failed to run") || strings.Contains(got, "taken up again") {
+			t.Errorf("what is over was shown: %q", got)
+		}
 		time.Sleep(3 * time.Second)
 		got := p.taken()
 		if strings.Contains(got, "killed") || strings.Contains(got, "over") || !strings.Contains(got, "01:01  long                   … run, 1m01s") {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -391,9 +392,10 @@ func TestBadRequests(t *testing.T) {
 	d.must(d.process(gated(nil, nil), nobody, resume), migrate.ErrWaiting)
 	good := d.put(requests.Request{Ask: requests.Abort, Gate: "no-such-gate", Opening: 1})
 	box := filepath.Join(d.dir.Path(), "requests")
-	for i, text := range []string{"{", `{"id":"x"}`, `{"id":"20261123-010203.000000002-7f3a","ask":"finalize","who":"x","when":"2026-11-23T01:02:03Z"}`,
+	opening := strconv.FormatUint(d.gate().Opening, 10)
+	for i, text := range []string{"{", `{"id":"20261123-010203.000000009-7f3a","ask":"pass","gate":"go","opening":` + opening + `,"who":"x","when":"2026-11-23T01:02:03Z"}`, `{"id":"20261123-010203.000000002-7f3a","ask":"finalize","who":"x","when":"2026-11-23T01:02:03Z"}`,
 		`{"id":"20261123-010203.000000003-7f3a","ask":"pass","who":"x","when":"2026-11-23T01:02:03Z"}`,
-		`{"id":"20261123-010203.000000004-7f3a","ask":"pass","gate":"go","force":true,"who":"x","when":"2026-11-23T01:02:03Z"}`} {
+		`{"id":"20261123-010203.000000004-7f3a","ask":"pass","gate":"go","opening":` + opening + `,"force":true,"who":"x","when":"2026-11-23T01:02:03Z"}`} {
 		name := "20261123-010203.00000000" + string(rune('0'+i)) + "-7f3a"
 		if err := os.WriteFile(filepath.Join(box, name+".json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -458,4 +460,17 @@ func TestAbortAfterTheEnd(t *testing.T) {
 	id := d.put(requests.Request{Ask: requests.Abort, Why: "late"})
 	d.must(d.process(gated(nil, nil), pass, resume), nil)
 	d.answered(id, false, "the run is done; to take it back: slipway rollback "+runID)
+}
+
+// A word for another opening is no answer either in the moment before it has been refused.
+func TestWordOfAnotherOpening(t *testing.T) {
+	d := newDesk(t)
+	d.must(d.process(gated(nil, nil), nobody, resume), migrate.ErrWaiting)
+	d.put(requests.Request{Ask: requests.Pass, Gate: "go", Opening: 5})
+	c := requests.NewClerk(d.box, self, nobody, func(requests.Request) {})
+	for opening, want := range map[uint64]migrate.Word{5: migrate.Pass, 9: migrate.NoWord} {
+		if a, err := c.Ask(context.Background(), migrate.Question{Gate: "go", Opening: opening}); err != nil || a.Word != want {
+			t.Errorf("opening %d: %+v %v", opening, a, err)
+		}
+	}
 }
