@@ -42,8 +42,11 @@ func (s *Servers) Replace(ctx context.Context, zone string, want []dns.RR) error
 		return err
 	}
 	update, changes := newUpdate(zone, now, want)
-	if changes == 0 {
-		return nil
+	if changes == 0 { // published again: a secondary that missed it the first time is told once more
+		if err := rndc(ctx, s.machine(primary), "notify", zone); err != nil {
+			return err
+		}
+		return s.follow(ctx, zone)
 	}
 	answer, err := s.exchange(ctx, Primary, update, true)
 	if err != nil {
