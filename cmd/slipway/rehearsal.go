@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/google"
@@ -140,7 +142,11 @@ func keepIn(dir string) hosts.Keep {
 		if err != nil {
 			return fmt.Errorf("keep facts of %s: %w", name, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+".json"), append(b, '\n'), 0o600); err != nil {
+		err = os.WriteFile(filepath.Join(dir, name+".json"), append(b, '\n'), 0o600)
+		if errors.Is(err, syscall.ENOSPC) {
+			return fmt.Errorf("keep facts of %s: %w; make room in %s, and resume", name, err, dir)
+		}
+		if err != nil {
 			return fmt.Errorf("keep facts of %s: %w", name, err)
 		}
 		return nil

@@ -128,11 +128,7 @@ func writeStatus(w io.Writer, r *record, s statusReport) error {
 			fmt.Fprintf(w, "\n%s failed to %s: %s\n", st.ID, st.Doing, st.Error)
 		}
 	}
-	for _, t := range s.Todo {
-		if t.HeldBy != "" {
-			fmt.Fprintf(w, "%s was not undone: held by %s\n", t.Step, t.HeldBy)
-		}
-	}
+	writeHeld(w, s.Todo)
 	_, err := fmt.Fprintf(w, "\njournal: %s\n%s\n", s.Journal, s.Next)
 	return err
 }
@@ -152,8 +148,7 @@ func (r *record) next() string {
 	case s == migrate.StateKept:
 		return "all is done and left standing. to take it back and delete what it made: slipway rollback " + id
 	case s == migrate.StateNeedsPerson:
-		return "some steps could not be undone. fix what is named above, then: slipway resume " + id +
-			"   where the thing is gone already: slipway waive " + id + " STEP --why TEXT"
+		return nextForAPerson(id, r.history.Todo())
 	}
 	return "the run is over; nothing to type"
 }
