@@ -1,9 +1,12 @@
 package runbooks_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -66,10 +69,12 @@ func (st story) life(t tester, w *world, d *crashfs.Disk, parallel int, at func(
 
 // blow is how one life of a process ends before its time.
 type blow struct {
-	at    int // the instant of a kill; 0 for none
-	eio   int // the sync that fails; 0 for none
+	at    int    // the instant of a kill; 0 for none
+	on    string // the instant by its name; "" for none
+	eio   int    // the sync that fails; 0 for none
 	keep  crashfs.Keep
 	pause time.Duration // until somebody resumes: what was begun may have ended by then
+	see   func(*world)  // looks at what was left, when the pause is over
 }
 
 // told is how a story went.
@@ -77,8 +82,9 @@ type told struct {
 	bad             []string
 	where           string // its first life was killed
 	instants, syncs int
-	kinds           []string // changes that were made
-	kept, end       string   // the world
+	kinds           []string          // changes that were made
+	kept, end       string            // the world
+	planned         map[string]string // effects of each step's last intent
 }
 
 // tell tells a story with blows.
@@ -92,7 +98,7 @@ func tell(t *testing.T, st story, parallel int, blows ...blow) (told told) {
 			if i < len(blows) {
 				b = blows[i]
 			}
-			w.life = crashfs.NewLife(b.at)
+			w.life, w.killAt = crashfs.NewLife(b.at), b.on
 			if b.eio > 0 {
 				d.FailSync(b.eio)
 			}
@@ -114,8 +120,11 @@ func tell(t *testing.T, st story, parallel int, blows ...blow) (told told) {
 			}
 			d.Crash(b.keep)
 			time.Sleep(b.pause)
+			if b.see != nil {
+				b.see(w)
+			}
 		}
-		told.kinds, told.end = w.kinds(), w.String()
+		told.kinds, told.end, told.planned = w.kinds(), w.String(), planned(t, d)
 		bad = append(bad, append(w.twice(), w.foreign()...)...)
 		h, err := migrate.ReadHistory(d.Process(crashfs.NewLife(0)))
 		if err != nil || h.State(false) != st.state || h.Torn != nil {
@@ -126,6 +135,34 @@ func tell(t *testing.T, st story, parallel int, blows ...blow) (told told) {
 		}
 	})
 	return told
+}
+
+// planned reads the journal's intents.
+func planned(t *testing.T, d *crashfs.Disk) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	dec := journal.NewDecoder(bytes.NewReader(d.Durable()))
+	for {
+		rec, err := dec.Next()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.Kind != journal.Intent {
+			continue
+		}
+		var data struct{ Effects []migrate.Effect }
+		if err := json.Unmarshal(rec.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, e := range data.Effects {
+			all = append(all, e.String())
+		}
+		out[rec.Step] = strings.Join(all, "; ")
+	}
 }
 
 func failedSync(err error) bool {

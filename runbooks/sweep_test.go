@@ -96,7 +96,7 @@ func newSweep(t *testing.T, st story, parallel int) *sweep {
 	return s
 }
 
-func (s *sweep) try(blows ...blow) {
+func (s *sweep) try(blows ...blow) told {
 	s.t.Helper()
 	s.points += int64(len(blows))
 	got := tell(s.t, s.st, s.parallel, blows...)
@@ -119,7 +119,16 @@ func (s *sweep) try(blows ...blow) {
 	}
 	if len(bad) > 0 {
 		if s.failed++; s.failed < 4 {
-			s.t.Errorf("%s, parallel %d, %+v, killed at %q:\n  %s", s.st.name, s.parallel, blows, got.where, strings.Join(bad, "\n  "))
+			s.t.Errorf("%s, parallel %d, %s, killed at %q:\n  %s", s.st.name, s.parallel, where(blows), got.where, strings.Join(bad, "\n  "))
 		}
 	}
+	return got
+}
+
+func where(blows []blow) string {
+	var all []string
+	for _, b := range blows {
+		all = append(all, fmt.Sprintf("{at %d%s, failed sync %d, keep %s, pause %s}", b.at, b.on, b.eio, b.keep, b.pause))
+	}
+	return strings.Join(all, " ")
 }

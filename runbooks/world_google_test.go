@@ -101,15 +101,19 @@ type makeClusters struct {
 }
 
 func (m makeClusters) CreateCluster(ctx context.Context, spec google.ClusterSpec, _ google.Tell) (google.Cluster, error) {
-	for {
+	for begun := false; ; {
 		s, there, err := m.Cluster(ctx, spec.Name)
 		if err != nil {
 			return google.Cluster{}, err
+		}
+		if !there && begun {
+			return google.Cluster{}, google.ErrBroken
 		}
 		if !there {
 			if err := m.begin(spec.Name); err != nil {
 				return google.Cluster{}, err
 			}
+			begun = true
 			continue
 		}
 		if err := m.mark.Admit(s.Labels); err != nil {

@@ -48,6 +48,8 @@ type world struct {
 	fail    func(change) error // makes a change fail before it is made
 	lose    func(change) bool  // loses the answer to one that was made
 	before  func(change)       // the world's own doing, just before a change, with the lock held
+	leave   func(change)       // is called when a change was made, without the lock
+	killAt  string             // an instant by its name, at which the process is killed: "create cluster: after"
 
 	source   source
 	store    store
@@ -125,6 +127,13 @@ func (w *world) act(on realm, mark stamp.Stamp, what string, half func(), f func
 			w.changes = append(w.changes, c)
 		}
 	}
+	if w.killAt == what+": in the middle" && middle != nil {
+		middle()
+		w.life.Kill(w.killAt)
+	}
+	if w.leave != nil {
+		defer w.leave(c)
+	}
 	return w.life.Act(what, middle, func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -143,6 +152,9 @@ func (w *world) act(on realm, mark stamp.Stamp, what string, half func(), f func
 		w.done[what]++
 		w.changes = append(w.changes, c)
 		w.tick()
+		if w.killAt == what+": after" {
+			w.life.Kill(w.killAt)
+		}
 		if w.lose != nil && w.lose(c) {
 			return fmt.Errorf("%s: the answer is lost: %w", what, errInjected)
 		}
