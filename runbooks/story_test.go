@@ -26,7 +26,12 @@ func passes(context.Context, migrate.Question) (migrate.Answer, error) {
 
 // process is one process: it begins the run or opens it, and does what it is for.
 func process(t tester, w *world, d *crashfs.Disk, keep bool, parallel int, do func(*migrate.Run) error) (err error) {
-	dir, rb := d.Process(w.life), book(t, w)
+	t.Helper()
+	return processOf(w, d, book(t, w), keep, parallel, do)
+}
+
+func processOf(w *world, d *crashfs.Disk, rb *migrate.Runbook[migrate.Rehearsal], keep bool, parallel int, do func(*migrate.Run) error) (err error) {
+	dir := d.Process(w.life)
 	o := migrate.Options{Tool: "1", Parallel: parallel, Ask: passes, Ending: runbooks.Ending(keep)}
 	r, err := migrate.Open(dir, rb, o)
 	if errors.Is(err, migrate.ErrNoRun) {
