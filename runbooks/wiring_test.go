@@ -111,7 +111,7 @@ var place = sync.OnceValues(func() (site runbooks.Site, err error) {
 	return runbooks.Site{
 		Name: "www.shop.example", Tool: "test",
 		Inventory: inv, Clocks: time.Second, SnapshotFrom: "db2", Schemas: []string{"shop"}, Volume: "assets",
-		Project: project, Location: location,
+		Project: theProject, Location: location,
 		Cluster:  google.ClusterSpec{Nodes: 2, Machine: "e2-standard-4"},
 		Instance: google.InstanceSpec{Version: "MYSQL_9_7", Tier: "db-custom-2-7680", Region: "europe-west1", PrivateNetwork: "projects/p/global/networks/n"},
 		Charset:  "utf8mb4", Collate: "utf8mb4_0900_ai_ci",

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	project  = "shop-project"
-	location = "europe-west1-b"
+	theProject = "shop-project"
+	location   = "europe-west1-b"
 )
 
 // seeProject is what preflight asks of the project.
 type seeProject struct{ w *world }
 
-func (e seeProject) Account() string { return "slipway@" + project }
+func (e seeProject) Account() string { return "slipway@" + theProject }
 
 func (e seeProject) MissingPermissions(context.Context, []string) ([]string, error) {
 	return ask(e.w, func() ([]string, error) { return nil, nil })
@@ -48,7 +48,7 @@ type clusterState struct {
 }
 
 func othersCluster(name string) *clusterState {
-	return &clusterState{ClusterState: google.ClusterState{Cluster: google.Cluster{Project: project, Name: name, Endpoint: "192.0.2.9", CA: "theirs"}, Status: "RUNNING"}, inside: newInside()}
+	return &clusterState{ClusterState: google.ClusterState{Cluster: google.Cluster{Project: theProject, Name: name, Endpoint: "192.0.2.9", CA: "theirs"}, Status: "RUNNING"}, inside: newInside()}
 }
 
 func (c *clusterState) String() string {
@@ -137,8 +137,8 @@ func (m makeClusters) CreateCluster(ctx context.Context, spec google.ClusterSpec
 func (m makeClusters) begin(name string) error {
 	put := func(fails bool) {
 		m.w.clusters[name] = &clusterState{ClusterState: google.ClusterState{Labels: m.mark.Labels(), Status: "PROVISIONING",
-			Cluster: google.Cluster{Project: project, Location: location, Name: name, Endpoint: "192.0.2.1", CA: "PEM", Version: "1.37.2-gke.1"}},
-			until: time.Now().Add(4 * time.Minute), fails: fails, inside: newInside()}
+			Cluster: google.Cluster{Project: theProject, Location: location, Name: name, Endpoint: "192.0.2.1", CA: "PEM", Version: "1.37.2-gke.1"}},
+			until: m.w.in(4 * time.Minute), fails: fails, inside: newInside()}
 	}
 	return m.w.act(onProject, m.mark, "create cluster", func() { put(true) }, func() error {
 		if m.w.clusters[name] != nil {
@@ -169,7 +169,7 @@ func (m makeClusters) delete(ctx context.Context, name, what string) error {
 				if c == nil || !c.until.IsZero() {
 					return errBusy
 				}
-				c.Status, c.until = "STOPPING", time.Now().Add(2*time.Minute)
+				c.Status, c.until = "STOPPING", m.w.in(2*time.Minute)
 				return nil
 			})
 			if err != nil {

@@ -92,9 +92,9 @@ func (m kubeMake) revise(what, pending string, r kube.Revision) (kube.Revision, 
 		r.Number, r.Status = len(in.helm.all)+1, status
 		in.helm.all = append(in.helm.all, r)
 		if in.helm.address == "" {
-			in.helm.balance = time.Now().Add(30 * time.Second)
+			in.helm.balance = m.w.in(30 * time.Second)
 		}
-		in.helm.runs, in.helm.ready = r.Digest, time.Now().Add(40*time.Second)
+		in.helm.runs, in.helm.ready = r.Digest, m.w.in(40*time.Second)
 	}
 	err := m.change(what, func(in *inside) { begin(in, pending) }, func(in *inside) error {
 		if n := len(in.helm.all); n > 0 && in.helm.all[n-1].Pending() {
@@ -157,7 +157,7 @@ func (m kubeMake) UninstallRelease(ctx context.Context, namespace, name string, 
 		err = m.change("uninstall the release", func(in *inside) {
 			in.helm.all[len(in.helm.all)-1].Status, in.helm.runs = "uninstalling", ""
 		}, func(in *inside) error {
-			in.helm.all, in.helm.runs, in.helm.balance = nil, "", time.Now().Add(20*time.Second)
+			in.helm.all, in.helm.runs, in.helm.balance = nil, "", m.w.in(20*time.Second)
 			return nil
 		})
 		if err != nil {

@@ -230,7 +230,7 @@ func (m kubeMake) DeleteNamespace(ctx context.Context, name string, _ kube.Tell)
 		}
 		if n.Ending == "" {
 			err = m.change("delete namespace "+name, nil, func(in *inside) error {
-				in.namespaces[name].ends = time.Now().Add(10 * time.Second)
+				in.namespaces[name].ends = m.w.in(10 * time.Second)
 				return nil
 			})
 			if err != nil {

@@ -33,7 +33,7 @@ type server struct {
 func newServer(name string, labels map[string]string) *server {
 	return &server{
 		InstanceState: google.InstanceState{Status: "RUNNABLE", Labels: labels,
-			Instance: google.Instance{Project: project, Region: "europe-west1", Name: name, Private: "10.1.2.3", CA: "PEM"}},
+			Instance: google.Instance{Project: theProject, Region: "europe-west1", Name: name, Private: "10.1.2.3", CA: "PEM"}},
 		dbs:   map[string]google.Database{"mysql": {Name: "mysql"}},
 		users: map[google.User]string{{Name: "root", Host: "%"}: ""},
 		rows:  newRows(),

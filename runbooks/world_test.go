@@ -42,6 +42,7 @@ type change struct {
 type world struct {
 	mu      sync.Mutex
 	life    *crashfs.Life
+	fast    time.Duration // how many times faster than in reality things go, where the clock is the real one
 	ticks   int
 	changes []change
 	done    map[string]int     // changes by name
@@ -60,7 +61,7 @@ type world struct {
 }
 
 func newWorld(t tester) *world {
-	w := &world{life: crashfs.NewLife(0), done: map[string]int{}, clusters: map[string]*clusterState{}, servers: map[string]*server{}, zones: map[string]*zoneState{}}
+	w := &world{life: crashfs.NewLife(0), fast: 1, done: map[string]int{}, clusters: map[string]*clusterState{}, servers: map[string]*server{}, zones: map[string]*zoneState{}}
 	w.source = newSource()
 	w.store = newStore(t)
 	w.clusters["prod"] = othersCluster("prod")
@@ -184,12 +185,15 @@ func (w *world) own(f func()) {
 	f()
 }
 
+// in is when something that takes d will have ended.
+func (w *world) in(d time.Duration) time.Time { return time.Now().Add(d / w.fast) }
+
 // pause is how long a client waits before it asks again.
 const pause = 5 * time.Second
 
 // wait is a client's pause; its error ends the wait.
 func (w *world) wait(ctx context.Context) error {
-	t := time.NewTimer(pause)
+	t := time.NewTimer(pause / w.fast)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -28,7 +28,7 @@ func (m kubeMake) ApplyClaim(ctx context.Context, want kube.Claim, _ kube.Tell) 
 		}
 		if !there {
 			err := m.change("make claim "+key, nil, func(in *inside) error {
-				in.claims[key] = &claimState{ClaimState: kube.ClaimState{Claim: want, Labels: m.mark.Labels(), Phase: "Pending"}, bound: time.Now().Add(8 * time.Second), tree: treetest.New()}
+				in.claims[key] = &claimState{ClaimState: kube.ClaimState{Claim: want, Labels: m.mark.Labels(), Phase: "Pending"}, bound: m.w.in(8 * time.Second), tree: treetest.New()}
 				return nil
 			})
 			if err != nil {
