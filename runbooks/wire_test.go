@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
 	"github.com/slipway-dev/slipway/runbooks"
@@ -201,6 +202,7 @@ func TestForbiddenRequests(t *testing.T) {
 
 // A flip that is wired to production's zone by mistake, with a hand whose mark nobody looks at, is seen on the wire.
 func TestTheWireShowsAFlipOfProduction(t *testing.T) {
+	t.Parallel()
 	net := newNet(t)
 	net.flipped = net.production
 	net.guarded = false
@@ -208,6 +210,20 @@ func TestTheWireShowsAFlipOfProduction(t *testing.T) {
 	bad := strings.Join(forbidden(net.wires.requests()), "\n")
 	if !strings.Contains(bad, "ovh PUT /1.0/domain/zone/shop.example/record/") || !strings.Contains(bad, "ovh POST /1.0/domain/zone/shop.example/refresh") {
 		t.Errorf("it isn't seen (%v):\n%s", err, bad)
+	}
+}
+
+// With the guard that the program has, the same mistake is refused before anything is sent.
+func TestAFlipOfProductionIsRefused(t *testing.T) {
+	t.Parallel()
+	net := newNet(t)
+	net.flipped = net.production
+	err := processOf(net.w, &crashfs.Disk{}, net.book(t), false, 4, resume)
+	if err == nil || !strings.Contains(err.Error(), zone.ErrProduction.Error()) {
+		t.Errorf("%v, want ErrProduction", err)
+	}
+	for _, bad := range forbidden(net.wires.requests()) {
+		t.Errorf("sent: %s", bad)
 	}
 }
 
