@@ -158,8 +158,12 @@ func (t *target) database(ctx context.Context, i google.Instance) (*dbcopy.Targe
 	}), nil
 }
 
-// zones are production's zone, which a rehearsal only looks at, and the one that it rehearses on.
-type zones struct{ production, rehearsal zone.Zone }
+// zones are production's zone, which a rehearsal only looks at, and the one that it rehearses on. A mix-up of the two doesn't
+// compile.
+type zones struct {
+	production zone.Looker
+	rehearsal  zone.Zone
+}
 
 func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err error) {
 	open := func(d config.Zone, act bool) (zone.Zone, error) {
