@@ -74,7 +74,9 @@ func TestAnEarlierProcessIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := writes(api)
-			if err := do(t.Context(), old); !errors.Is(err, stamp.ErrFenced) {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // one that isn't refused waits for a cluster that isn't there
+			defer cancel()
+			if err := do(ctx, old); !errors.Is(err, stamp.ErrFenced) {
 				t.Errorf("%v, want ErrFenced", err)
 			}
 			if n := writes(api) - before; n > 0 {
