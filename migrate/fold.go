@@ -170,6 +170,7 @@ func (f *folding) turned() error {
 	}
 	h := f.h
 	h.Direction, h.Keeps, h.Why, h.TurnedBy, h.end = d.Direction, d.Keeps, d.Why, d.Request, d.End
+	h.closed, h.todo, h.Ended = "", nil, time.Time{} // a process that kept a run may turn it without opening it anew
 	who := d.Who
 	if who == "" {
 		who = f.rec.Who

@@ -344,3 +344,27 @@ func TestListenToAClosedRun(t *testing.T) {
 		}
 	})
 }
+
+// A process that ended its run as kept and then turned it dies on the way back: the run goes back, and isn't kept any more.
+func TestKeptAndTurnedByOneProcess(t *testing.T) {
+	inLab(t, func(l *lab) {
+		d := &diary{}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] { return book(d.noting("a"), "|", d.noting("b")) }
+		o := migrate.Options{Ending: migrate.EndKept(migrate.Leg{Name: "all"})}
+		err := l.run(rb(), o, func(r *migrate.Run) error {
+			l.must(resume(r), nil)
+			time.AfterFunc(1500*time.Millisecond, func() { l.life.Kill("between two undos") })
+			return rollback(r)
+		})
+		if err == nil {
+			t.Fatal("it was not killed")
+		}
+		l.d.Crash(crashfs.KeepAll)
+		l.life = crashfs.NewLife(0)
+		if s := l.history().State(false); s != migrate.StateGoingBack {
+			t.Errorf("it is %s", s)
+		}
+		l.must(l.run(rb(), o, resume), migrate.ErrRolledBack)
+		d.before(t, "undo b-", "undo a-")
+	})
+}

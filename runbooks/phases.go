@@ -37,16 +37,16 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 	inst := migrate.Add(rb, cloudsql.Instance{Project: site.Project, Shape: site.Instance}, w.SQL, w.MakeSQL)
 	schemas := migrate.Add(rb, cloudsql.Database{Instance: inst, Names: site.Schemas, Charset: site.Charset, Collation: site.Collate}, w.SQL, w.MakeSQL)
 	accounts := migrate.Add(rb, cloudsql.Users{Instance: inst, Accounts: site.Accounts}, w.SQL, w.MakeSQL)
-	objects := seen(w, cl, cluster.ObjectLook(cluster.NoObjects{}), func(v kube.Viewer) cluster.ObjectLook { return cluster.OnlyObjects(v) })
-	makeObjects := made(w, cl, func(m kube.Maker) cluster.ObjectMake { return m })
+	objects := seen(w, cl, cluster.ObjectLook(cluster.NoObjects{}), func(v KubeView) cluster.ObjectLook { return cluster.OnlyObjects(v) })
+	makeObjects := made(w, cl, func(m KubeMake) cluster.ObjectMake { return m })
 	ns := migrate.Add(rb, cluster.Namespace{Name: site.Namespace}, objects, makeObjects)
 	secrets := migrate.Add(rb, cluster.Secrets{Namespace: ns, Instance: inst, Objects: site.Secrets}, objects, makeObjects)
 	claims := migrate.Add(rb, volumes.Claims{Namespace: site.Namespace, Claims: site.Claims, After: []migrate.Dep{ns.Dep()}},
-		seen(w, cl, volumes.ClaimLook(volumes.NoClaims{}), func(v kube.Viewer) volumes.ClaimLook { return volumes.OnlyClaims(v) }),
-		made(w, cl, func(m kube.Maker) volumes.ClaimMake { return m }))
+		seen(w, cl, volumes.ClaimLook(volumes.NoClaims{}), func(v KubeView) volumes.ClaimLook { return volumes.OnlyClaims(v) }),
+		made(w, cl, func(m KubeMake) volumes.ClaimMake { return m }))
 	site.Release.Instance = inst
-	releases := seen(w, cl, release.Look(release.NoRelease{}), func(v kube.Viewer) release.Look { return release.OnlyLook(v) })
-	makeReleases := made(w, cl, func(m kube.Maker) release.Make { return m })
+	releases := seen(w, cl, release.Look(release.NoRelease{}), func(v KubeView) release.Look { return release.OnlyLook(v) })
+	makeReleases := made(w, cl, func(m KubeMake) release.Make { return m })
 	rel := migrate.Add(rb, release.Install{Shape: site.Release, After: []migrate.Dep{secrets.Dep(), claims.Dep()}}, releases, makeReleases)
 
 	rb.Phase("copy")
@@ -63,8 +63,8 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 	loaded := migrate.Add(rb, cloudsql.Load{Snapshot: rows}, rowsToTarget, migrate.With(w.Load, load, cloudsql.NewHand), schemas.Dep(), accounts.Dep())
 	verified := migrate.Add(rb, cloudsql.Verify{Snapshot: rows, Load: loaded}, rowsToTarget, migrate.NoHands[M](rowsToTarget))
 	mover := kube.Mover{Namespace: site.Namespace, Claim: site.Assets, Image: site.Mover}
-	volume := migrate.BothEyes(w.Unpack, seen(w, cl, volumes.NoMover(), func(v kube.Viewer) volumes.MoverLook { return volumes.OnlyMover(v.Mover(mover)) }), volumes.NewFilesLook)
-	fill := migrate.With(w.Unpack, made(w, cl, func(m kube.Maker) volumes.MoverHand { return m.Mover(mover) }), volumes.NewFilesHand)
+	volume := migrate.BothEyes(w.Unpack, seen(w, cl, volumes.NoMover(), func(v KubeView) volumes.MoverLook { return volumes.OnlyMover(v.Mover(mover)) }), volumes.NewFilesLook)
+	fill := migrate.With(w.Unpack, made(w, cl, func(m KubeMake) volumes.MoverHand { return m.Mover(mover) }), volumes.NewFilesHand)
 	files := migrate.Add(rb, gluster.Snapshot{Volume: site.Volume, Reuse: site.Reuse, Tool: site.Tool},
 		migrate.BothEyes(w.Files, w.FileArtifacts, gluster.NewLook), migrate.With(w.Files, w.KeepFiles, gluster.NewHand))
 	filled := migrate.Add(rb, volumes.Fill{Snapshot: files, Mover: mover}, volume, fill, claims.Dep())

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-dev/slipway/steps/gluster"
 	"github.com/slipway-dev/slipway/steps/hosts"
 	"github.com/slipway-dev/slipway/steps/mariadb"
+	"github.com/slipway-dev/slipway/steps/release"
 	"github.com/slipway-dev/slipway/steps/smoke"
 	"github.com/slipway-dev/slipway/steps/volumes"
 )
@@ -56,11 +57,42 @@ type Wiring[M migrate.Mode] struct {
 	Visit  smoke.Site // visits whatever address it is told, under the public name
 }
 
-// Kube is a cluster that the run made.
+// Kube is a cluster that the run made; see OnCluster.
 type Kube interface {
-	View() kube.Viewer
-	Make(stamp.Stamp) kube.Maker
+	View() KubeView
+	Make(stamp.Stamp) KubeMake
 }
+
+// KubeView looks at all that the steps make in a cluster.
+type KubeView interface {
+	cluster.ObjectLook
+	volumes.ClaimLook
+	release.Look
+	Mover(kube.Mover) volumes.MoverLook
+}
+
+// KubeMake makes it, with the stamp that it was opened with, and deletes only what carries that.
+type KubeMake interface {
+	cluster.ObjectMake
+	volumes.ClaimMake
+	release.Make
+	Mover(kube.Mover) volumes.MoverHand
+}
+
+// OnCluster is a cluster's API server as a Wiring takes it.
+func OnCluster(c *kube.Cluster) Kube { return onCluster{c} }
+
+type (
+	onCluster struct{ c *kube.Cluster }
+	kubeView  struct{ kube.Viewer }
+	kubeMake  struct{ kube.Maker }
+)
+
+func (o onCluster) View() KubeView              { return kubeView{o.c.View()} }
+func (o onCluster) Make(s stamp.Stamp) KubeMake { return kubeMake{o.c.Make(s)} }
+
+func (v kubeView) Mover(m kube.Mover) volumes.MoverLook  { return v.Viewer.Mover(m) }
+func (m kubeMake) Mover(mv kube.Mover) volumes.MoverHand { return m.Maker.Mover(mv) }
 
 // Target is a database that the run made.
 type Target interface {
@@ -95,7 +127,7 @@ func (r rowsIn) Row(ctx context.Context, query string, args []string) ([]string,
 }
 
 // seen is an eye on what is in the cluster that a step makes; absent is what a plan sees before.
-func seen[M migrate.Mode, L any](w Wiring[M], cl migrate.Ref[google.Cluster], absent L, only func(kube.Viewer) L) migrate.Eye[L] {
+func seen[M migrate.Mode, L any](w Wiring[M], cl migrate.Ref[google.Cluster], absent L, only func(KubeView) L) migrate.Eye[L] {
 	return migrate.LookAt(cl, absent, func(ctx context.Context, c google.Cluster) (L, error) {
 		k, err := w.Kube(ctx, c)
 		if err != nil {
@@ -106,7 +138,7 @@ func seen[M migrate.Mode, L any](w Wiring[M], cl migrate.Ref[google.Cluster], ab
 }
 
 // made is a hand on what this run makes in that cluster.
-func made[M migrate.Mode, A any](w Wiring[M], cl migrate.Ref[google.Cluster], as func(kube.Maker) A) migrate.Hand[M, A] {
+func made[M migrate.Mode, A any](w Wiring[M], cl migrate.Ref[google.Cluster], as func(KubeMake) A) migrate.Hand[M, A] {
 	return migrate.Created[M](cl, func(ctx context.Context, c google.Cluster, s migrate.Stamp) (a A, err error) {
 		k, err := w.Kube(ctx, c)
 		if err != nil {

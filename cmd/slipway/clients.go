@@ -158,10 +158,12 @@ func (t *target) database(ctx context.Context, i google.Instance) (*dbcopy.Targe
 	}), nil
 }
 
-// zones are production's zone, which a rehearsal only looks at, and the one that it rehearses on.
+// zones are production's zone, which a rehearsal only looks at, and the one that it rehearses on. A mix-up of the two doesn't
+// compile.
 type zones struct {
-	production, rehearsal zone.Zone
-	see                   zone.View // of production's, which refuses a credential that could change it where the provider says so
+	production zone.Looker
+	rehearsal  zone.Zone
+	see        zone.View // of production's, which refuses a credential that could change it where the provider says so
 }
 
 func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err error) {

@@ -113,7 +113,10 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 			return flip, nil
 		}),
 
-		Kube:   func(ctx context.Context, cl google.Cluster) (runbooks.Kube, error) { return tgt.cluster(ctx, cl) },
+		Kube: func(ctx context.Context, cl google.Cluster) (runbooks.Kube, error) {
+			k, err := tgt.cluster(ctx, cl)
+			return runbooks.OnCluster(k), err
+		},
 		Target: func(ctx context.Context, i google.Instance) (runbooks.Target, error) { return tgt.database(ctx, i) },
 		Visit:  web.Client{Roots: tgt.roots, UserAgent: userAgent()},
 	}

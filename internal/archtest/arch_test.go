@@ -101,6 +101,9 @@ func TestRulesCanFail(t *testing.T) {
 
 		{"production in one file", "one file", map[string]string{"cmd/slipway/production.go": imports("migrate", "internal/remote") + "var a, b = migrate.Real, remote.NewActor", "cmd/slipway/x.go": imports("migrate") + "var a = migrate.Maker"}, ""},
 		{"production in one file", "two files", map[string]string{"cmd/slipway/a.go": imports("migrate") + "var a = migrate.Real", "cmd/slipway/b.go": imports("internal/remote") + "var a = remote.NewActor"}, "is used in cmd/slipway/a.go already"},
+		{"production in one file", "zones elsewhere than hands", map[string]string{"cmd/slipway/a.go": imports("migrate") + "var a = migrate.Real", "cmd/slipway/b.go": imports("internal/zone") + "var a, b = zone.NewOVH, zone.OpenCloudDNS"}, ""},
+		{"production in one file", "zones in two files", map[string]string{"cmd/slipway/a.go": imports("internal/zone") + "var a = zone.NewOVH", "cmd/slipway/b.go": imports("internal/zone") + "var a = zone.OpenCloudDNS"}, "is used in cmd/slipway/a.go already"},
+		{"production in one file", "a zone in a step", map[string]string{"steps/dns/s.go": imports("internal/zone") + "var a = zone.NewOVH"}, "zone.NewOVH is for one file of cmd/slipway"},
 		{"production in one file", "a runbook", map[string]string{"runbooks/r.go": imports("migrate") + "func f() { migrate.Real(nil) }"}, "migrate.Real is for one file of cmd/slipway"},
 		{"production in one file", "by another name", map[string]string{"runbooks/r.go": `import m "example.com/m/migrate"` + "\nfunc f() { m.Real[int](nil) }"}, "migrate.Real is for one file of cmd/slipway"},
 		{"production in one file", "with a dot", map[string]string{"runbooks/r.go": `import . "example.com/m/migrate"` + "\nfunc f() { Real(nil) }"}, "with a dot"},

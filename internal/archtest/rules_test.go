@@ -138,15 +138,16 @@ func checkProcess(t *tree) (bad []finding) {
 	return bad
 }
 
-// production is what makes a hand on production, or an actor for it.
-var production = []struct{ pkg, name string }{
-	{"migrate", "Real"},
-	{"internal/remote", "NewActor"},
+// production are groups of what can reach production: what makes a hand on it, or an actor for it; and what opens a zone,
+// which can change whatever zone it is told.
+var production = [][]struct{ pkg, name string }{
+	{{"migrate", "Real"}, {"internal/remote", "NewActor"}},
+	{{"internal/zone", "NewOVH"}, {"internal/zone", "OpenCloudDNS"}},
 }
 
-// checkProduction: all of it is used in one file of cmd/slipway, so that one file shows what can reach production.
+// checkProduction: all of a group is used in one file of cmd/slipway, so that one file shows what can reach production.
 func checkProduction(t *tree) (bad []finding) {
-	first := ""
+	first := make([]string, len(production))
 	for _, f := range t.files {
 		if f.test {
 			continue
@@ -157,16 +158,18 @@ func checkProduction(t *tree) (bad []finding) {
 				bad = append(bad, finding{f.path, "imports " + i.path + " with a dot, and so hides what it uses"})
 			}
 		}
-		for _, x := range production {
-			for _, at := range t.mentions(f, x.pkg, x.name) {
-				where := fmt.Sprintf("%s: %s.%s", t.at(at), path.Base(x.pkg), x.name)
-				switch {
-				case f.pkg != "cmd/slipway":
-					bad = append(bad, finding{f.path, where + " is for one file of cmd/slipway"})
-				case first == "":
-					first = f.path
-				case first != f.path:
-					bad = append(bad, finding{f.path, where + " is used in " + first + " already, and must be in one file"})
+		for i, group := range production {
+			for _, x := range group {
+				for _, at := range t.mentions(f, x.pkg, x.name) {
+					where := fmt.Sprintf("%s: %s.%s", t.at(at), path.Base(x.pkg), x.name)
+					switch {
+					case f.pkg != "cmd/slipway":
+						bad = append(bad, finding{f.path, where + " is for one file of cmd/slipway"})
+					case first[i] == "":
+						first[i] = f.path
+					case first[i] != f.path:
+						bad = append(bad, finding{f.path, where + " is used in " + first[i] + " already, and must be in one file"})
+					}
 				}
 			}
 		}

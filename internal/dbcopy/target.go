@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/stamp"
 )
 
 // Target is a MySQL that is loaded.
@@ -49,7 +50,7 @@ var (
 	// ErrOtherRun: the target holds another run's load. Roll that run back, or use another target.
 	ErrOtherRun = errors.New("the target belongs to another run")
 	// ErrFenced: this run was taken up again by another process, which goes on from here. Stop.
-	ErrFenced = errors.New("another process has taken this run over")
+	ErrFenced = stamp.ErrFenced
 )
 
 // object is a table or view that a load makes.

@@ -29,7 +29,7 @@ func (m ClusterMaker) CreateCluster(ctx context.Context, spec ClusterSpec, tell 
 	if err != nil {
 		return Cluster{}, err
 	}
-	if there && state.Status == "ERROR" && m.mark.Check(state.Labels) == nil {
+	if there && state.Status == "ERROR" && m.mark.Admit(state.Labels) == nil {
 		tell("cluster "+spec.Name+" is broken ("+state.Why+"); deleting it", 0, 0)
 		if err := m.DeleteCluster(ctx, spec.Name, tell); err != nil {
 			return Cluster{}, err
@@ -47,7 +47,7 @@ func (m ClusterMaker) CreateCluster(ctx context.Context, spec ClusterSpec, tell 
 			return Cluster{}, fmt.Errorf("create cluster %s (%s): GKE took the request and knows no such cluster: %w", spec.Name, m.look.where(), ErrBroken)
 		}
 	}
-	if err := m.mark.Check(state.Labels); err != nil {
+	if err := m.mark.Admit(state.Labels); err != nil {
 		return Cluster{}, fmt.Errorf("create cluster %s (%s): %w: %w", spec.Name, m.look.where(), ErrExists, err)
 	}
 	if state, err = m.settle(ctx, spec.Name, tell); err != nil {
@@ -168,7 +168,7 @@ func (m ClusterMaker) DeleteCluster(ctx context.Context, name string, tell Tell)
 		if err != nil || !there {
 			return err
 		}
-		if err := m.mark.Check(state.Labels); err != nil {
+		if err := m.mark.Admit(state.Labels); err != nil {
 			return fmt.Errorf("%s (%s): %w", op, m.look.where(), err)
 		}
 		run, running, err := m.look.clusterOperation(ctx, name)

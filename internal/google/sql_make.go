@@ -41,7 +41,7 @@ func (m SQLMaker) CreateInstance(ctx context.Context, spec InstanceSpec, tell Te
 			return Instance{}, fmt.Errorf("create instance %s (%s): Google took the request and knows no such instance: %w", spec.Name, m.look.where(), ErrBroken)
 		}
 	}
-	if err := m.mark.Check(state.Labels); err != nil {
+	if err := m.mark.Admit(state.Labels); err != nil {
 		return Instance{}, fmt.Errorf("create instance %s (%s): %w: %w", spec.Name, m.look.where(), ErrExists, err)
 	}
 	if state, err = m.settle(ctx, spec.Name, tell); err != nil {
@@ -135,7 +135,7 @@ func (m SQLMaker) DeleteInstance(ctx context.Context, name string, tell Tell) er
 		if err != nil || !there {
 			return err
 		}
-		if err := m.mark.Check(state.Labels); err != nil {
+		if err := m.mark.Admit(state.Labels); err != nil {
 			return fmt.Errorf("%s (%s): %w", op, m.look.where(), err)
 		}
 		run, running, err := m.look.sqlOperation(ctx, name)

@@ -7,18 +7,33 @@ import (
 	"google.golang.org/api/sqladmin/v1"
 
 	"github.com/slipway-dev/slipway/internal/secret"
+	"github.com/slipway-dev/slipway/internal/stamp"
 )
 
-// mine refuses an instance without this run's stamp, whose databases and users aren't this run's either: they have no labels.
-func (m SQLMaker) mine(ctx context.Context, instance, op string) (there bool, err error) {
+// mine refuses an instance without this run's stamp, whose databases and users aren't this run's either: they have no labels. So the
+// instance carries the fence for them: the first change of a process that has taken the run over raises it, and an earlier process that
+// comes back to life is refused from then on.
+func (m SQLMaker) mine(ctx context.Context, instance, op string, tell Tell) (there bool, err error) {
 	state, there, err := m.look.Instance(ctx, instance)
 	if err != nil || !there {
 		return there, err
 	}
-	if err := m.mark.Check(state.Labels); err != nil {
+	if err := m.mark.Admit(state.Labels); err != nil {
 		return true, fmt.Errorf("%s (%s): instance %s: %w", op, m.look.where(), instance, err)
 	}
-	return true, nil
+	if !m.mark.Raises(state.Labels) {
+		return true, nil
+	}
+	labels := m.mark.Labels()
+	labels[stamp.StepLabel] = state.Labels[stamp.StepLabel] // the instance is still the work of the step that made it
+	raise := &sqladmin.DatabaseInstance{Settings: &sqladmin.Settings{UserLabels: labels}}
+	raised := func() (bool, error) {
+		state, there, err := m.look.Instance(ctx, instance)
+		return there && state.Labels[stamp.FenceLabel] == labels[stamp.FenceLabel], err
+	}
+	return true, m.change(ctx, "put this process's fence on instance "+instance, tell, func() (*sqladmin.Operation, error) {
+		return m.look.c.sql.Instances.Patch(m.look.project, instance, raise).Context(ctx).Do()
+	}, raised)
 }
 
 // change submits one change of an instance and waits for it. done tells, after an answer that leaves it open, whether it has happened.
@@ -43,7 +58,7 @@ func (m SQLMaker) change(ctx context.Context, op string, tell Tell, send func() 
 // CreateDatabase makes a schema; one that is there with the same character set and collation is fine, and another is ErrExists.
 func (m SQLMaker) CreateDatabase(ctx context.Context, instance string, db Database, tell Tell) error {
 	op := "create database " + db.Name + " on instance " + instance
-	there, err := m.mine(ctx, instance, op)
+	there, err := m.mine(ctx, instance, op, tell)
 	if err != nil {
 		return err
 	}
@@ -79,7 +94,7 @@ func (m SQLMaker) hasDatabase(ctx context.Context, instance string, db Database)
 // DeleteDatabase drops a schema of an instance of this run. One that isn't there is fine.
 func (m SQLMaker) DeleteDatabase(ctx context.Context, instance, name string, tell Tell) error {
 	op := "delete database " + name + " of instance " + instance
-	if there, err := m.mine(ctx, instance, op); err != nil || !there {
+	if there, err := m.mine(ctx, instance, op, tell); err != nil || !there {
 		return err
 	}
 	gone := func() (bool, error) {
@@ -102,7 +117,7 @@ func (m SQLMaker) DeleteDatabase(ctx context.Context, instance, name string, tel
 // PutUser makes an account, or sets the password of one that is there: twice is as good as once.
 func (m SQLMaker) PutUser(ctx context.Context, instance string, u User, password secret.String, tell Tell) error {
 	op := "put user " + u.String() + " into instance " + instance
-	there, err := m.mine(ctx, instance, op)
+	there, err := m.mine(ctx, instance, op, tell)
 	if err != nil {
 		return err
 	}
@@ -138,7 +153,7 @@ func (m SQLMaker) hasUser(ctx context.Context, instance string, u User) (bool, e
 // DeleteUser deletes an account of an instance of this run. One that isn't there is fine.
 func (m SQLMaker) DeleteUser(ctx context.Context, instance string, u User, tell Tell) error {
 	op := "delete user " + u.String() + " of instance " + instance
-	if there, err := m.mine(ctx, instance, op); err != nil || !there {
+	if there, err := m.mine(ctx, instance, op, tell); err != nil || !there {
 		return err
 	}
 	gone := func() (bool, error) {

@@ -125,6 +125,9 @@ func (m Maker) ApplyClaim(ctx context.Context, want Claim, tell Tell) (ClaimStat
 			return ClaimState{}, fmt.Errorf("claim %s: %w", name, err)
 		}
 	}
+	if err := m.hold(ctx, want.Namespace); err != nil {
+		return ClaimState{}, fmt.Errorf("make claim %s: %w", name, err)
+	}
 	have, there, err := m.c.View().Claim(ctx, want.Namespace, want.Name)
 	if err != nil {
 		return have, err
@@ -179,6 +182,9 @@ func (m Maker) bound(ctx context.Context, want Claim, tell Tell) (ClaimState, er
 // DeleteClaim returns when the claim and its volume are gone, so that no disk outlives the cluster. Absent is fine; another's is
 // stamp.ErrForeign; a volume that is kept by its reclaim policy is an error that names it.
 func (m Maker) DeleteClaim(ctx context.Context, namespace, name string, tell Tell) error {
+	if err := m.hold(ctx, namespace); err != nil {
+		return fmt.Errorf("delete claim %s/%s: %w", namespace, name, err)
+	}
 	began, asked, volume := time.Now(), false, ""
 	for pause := time.Duration(0); ; {
 		s, there, err := m.c.View().Claim(ctx, namespace, name)

@@ -149,7 +149,12 @@ func (h MoverHand) Stop(ctx context.Context, tell Tell) error {
 }
 
 // Extract is treecopy.Hand's.
-func (h MoverHand) Extract(ctx context.Context, in io.Reader) error { return h.tree.Extract(ctx, in) }
+func (h MoverHand) Extract(ctx context.Context, in io.Reader) error {
+	if err := h.m.hold(ctx, h.mover.Namespace); err != nil {
+		return fmt.Errorf("write through pod %s/%s: %w", h.mover.Namespace, h.mover.Name(), err)
+	}
+	return h.tree.Extract(ctx, in)
+}
 
 // Sync is treecopy.Hand's.
 func (h MoverHand) Sync(ctx context.Context) error { return h.tree.Sync(ctx) }

@@ -57,7 +57,7 @@ func (m Maker) ApplyNamespace(ctx context.Context, name string) error {
 		return err
 	}
 	if there {
-		if err := m.mark.Check(n.Labels); err != nil {
+		if err := m.mark.Admit(n.Labels); err != nil {
 			return fmt.Errorf("make namespace %s: %w: %w", name, ErrExists, err)
 		}
 		if n.Ending != "" {
@@ -75,6 +75,9 @@ func (m Maker) ApplyNamespace(ctx context.Context, name string) error {
 
 // DeleteNamespace returns when the namespace and all in it are gone. Absent is fine; another's is stamp.ErrForeign.
 func (m Maker) DeleteNamespace(ctx context.Context, name string, tell Tell) error {
+	if err := m.hold(ctx, name); err != nil {
+		return fmt.Errorf("delete namespace %s: %w", name, err)
+	}
 	asked, began := false, time.Now()
 	for pause := time.Duration(0); ; {
 		n, there, err := m.c.View().Namespace(ctx, name)
@@ -151,6 +154,9 @@ func (v Viewer) Secret(ctx context.Context, want Secret) (SecretState, bool, err
 // ApplySecret makes a Secret with this run's stamp, or makes it hold what is wanted. One that isn't this run's is ErrExists.
 func (m Maker) ApplySecret(ctx context.Context, s Secret) error {
 	name := s.Namespace + "/" + s.Name
+	if err := m.hold(ctx, s.Namespace); err != nil {
+		return fmt.Errorf("make secret %s: %w", name, err)
+	}
 	state, there, err := m.c.View().Secret(ctx, s)
 	if err != nil {
 		return err
@@ -181,6 +187,9 @@ func (m Maker) ApplySecret(ctx context.Context, s Secret) error {
 
 // DeleteSecret deletes a Secret of this run. Absent is fine; another's is stamp.ErrForeign.
 func (m Maker) DeleteSecret(ctx context.Context, namespace, name string) error {
+	if err := m.hold(ctx, namespace); err != nil {
+		return fmt.Errorf("delete secret %s/%s: %w", namespace, name, err)
+	}
 	state, there, err := m.c.View().Secret(ctx, Secret{Namespace: namespace, Name: name})
 	if err != nil || !there {
 		return err

@@ -135,6 +135,9 @@ func (m Maker) ApplyPod(ctx context.Context, pod *corev1.Pod, tell Tell) error {
 	}
 	sum := sha256.Sum256(raw)
 	hash := hex.EncodeToString(sum[:16])
+	if err := m.hold(ctx, pod.Namespace); err != nil {
+		return fmt.Errorf("make pod %s: %w", name, err)
+	}
 	have, there, err := m.c.View().pod(ctx, pod.Namespace, pod.Name)
 	if err != nil {
 		return err
@@ -252,6 +255,9 @@ func (p pace) lost(since time.Time) bool { return !since.IsZero() && time.Since(
 
 // DeletePod returns when the pod is gone. Absent is fine; another's is stamp.ErrForeign.
 func (m Maker) DeletePod(ctx context.Context, namespace, name string, tell Tell) error {
+	if err := m.hold(ctx, namespace); err != nil {
+		return fmt.Errorf("delete pod %s/%s: %w", namespace, name, err)
+	}
 	began, asked := time.Now(), types.UID("")
 	for pause := time.Duration(0); ; {
 		p, there, err := m.c.View().pod(ctx, namespace, name)

@@ -102,6 +102,9 @@ func (m Maker) History(ctx context.Context, namespace, name string) ([]Revision,
 // revision that this run left pending is marked as failed first (its client is dead: a run has one writer); another's is ErrExists.
 func (m Maker) PutRelease(ctx context.Context, spec ReleaseSpec, tell Tell) (Revision, error) {
 	name := spec.Namespace + "/" + spec.Name
+	if err := m.hold(ctx, spec.Namespace); err != nil {
+		return Revision{}, fmt.Errorf("put release %s: %w", name, err)
+	}
 	last, there, err := m.settled(ctx, spec.Namespace, spec.Name, tell)
 	if err != nil {
 		return Revision{}, fmt.Errorf("put release %s: %w", name, err)
@@ -198,6 +201,9 @@ func (m Maker) settled(ctx context.Context, namespace, name string, tell Tell) (
 // RollbackRelease makes a new revision that is what an earlier one was. When the last revision is that already, nothing is done. A release
 // that is gone is an error: there is nothing to go back to.
 func (m Maker) RollbackRelease(ctx context.Context, namespace, name string, to int, tell Tell) (Revision, error) {
+	if err := m.hold(ctx, namespace); err != nil {
+		return Revision{}, fmt.Errorf("roll release %s/%s back to revision %d: %w", namespace, name, to, err)
+	}
 	last, there, err := m.settled(ctx, namespace, name, tell)
 	if err != nil {
 		return last, fmt.Errorf("roll release %s/%s back to revision %d: %w", namespace, name, to, err)
@@ -232,6 +238,9 @@ func (m Maker) RollbackRelease(ctx context.Context, namespace, name string, to i
 // UninstallRelease returns when every object of the release is gone, a LoadBalancer's address with its Service. Absent is fine;
 // another's is stamp.ErrForeign. What Helm leaves (it only logs what it skips) is an error that names it.
 func (m Maker) UninstallRelease(ctx context.Context, namespace, name string, tell Tell) error {
+	if err := m.hold(ctx, namespace); err != nil {
+		return fmt.Errorf("uninstall release %s/%s: %w", namespace, name, err)
+	}
 	all, err := m.c.View().History(ctx, namespace, name)
 	if err != nil {
 		return err

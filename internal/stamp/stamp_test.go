@@ -46,3 +46,31 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// Admit is for those who act: what a process with a higher fence has worked on is refused, and what it has worked on before is not.
+func TestAdmit(t *testing.T) {
+	mine := stamp.Stamp{Run: "r1", Step: "standup.cluster", Fence: 2}
+	with := func(fence string) map[string]string {
+		return map[string]string{stamp.RunLabel: "r1", stamp.FenceLabel: fence}
+	}
+	for _, c := range []struct {
+		labels map[string]string
+		err    error
+		raises bool
+	}{
+		{with("1"), nil, true},
+		{with("2"), nil, false},
+		{with("3"), stamp.ErrFenced, false},
+		{with("10"), stamp.ErrFenced, false}, // as numbers, not as texts
+		{with("x"), stamp.ErrForeign, false},
+		{map[string]string{stamp.RunLabel: "r1"}, nil, true},
+		{map[string]string{stamp.RunLabel: "r2", stamp.FenceLabel: "1"}, stamp.ErrForeign, true},
+	} {
+		if err := mine.Admit(c.labels); !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
+			t.Errorf("%v: %v, want %v", c.labels, err, c.err)
+		}
+		if got := mine.Raises(c.labels); got != c.raises {
+			t.Errorf("%v: raises %v", c.labels, got)
+		}
+	}
+}

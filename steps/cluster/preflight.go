@@ -34,7 +34,7 @@ func OnlyProject(l ProjectLook) ProjectLook { return onlyProject{l} }
 func Permissions() []string {
 	return []string{
 		"cloudsql.databases.create", "cloudsql.databases.delete", "cloudsql.databases.list",
-		"cloudsql.instances.create", "cloudsql.instances.delete", "cloudsql.instances.get", "cloudsql.instances.list",
+		"cloudsql.instances.create", "cloudsql.instances.delete", "cloudsql.instances.get", "cloudsql.instances.list", "cloudsql.instances.update",
 		"cloudsql.users.create", "cloudsql.users.delete", "cloudsql.users.list", "cloudsql.users.update",
 		"container.clusters.create", "container.clusters.delete", "container.clusters.get", "container.clusters.list",
 		"container.operations.get", "container.operations.list",
