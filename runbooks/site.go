@@ -48,4 +48,6 @@ type Site struct {
 	Names  []string // that are flipped, relative to the zone
 	TTL    int      // of the flipped names, s
 	MaxTTL int      // that production's may have on the night, s
+
+	Own []OwnStep // the user's own steps, in their order
 }
