@@ -49,15 +49,16 @@ func whole(log *[]string, steps ...OwnStep) *migrate.Runbook[migrate.Rehearsal] 
 	rb := migrate.NewRunbook[migrate.Rehearsal]()
 	rb.Phase("stand up")
 	nothing := migrate.Look("nothing", struct{}{})
-	cl := migrate.Add(rb, aCluster{}, nothing, migrate.NoHands[migrate.Rehearsal](nothing))
+	cl := migrate.Add(rb, aCluster{"standup.cluster"}, nothing, migrate.NoHands[migrate.Rehearsal](nothing))
+	rel := migrate.Add(rb, aCluster{"standup.release"}, nothing, migrate.NoHands[migrate.Rehearsal](nothing))
 	rb.Phase("open")
-	own(rb, recording(log), steps, "open", cl, cl.Dep())
+	own(rb, recording(log), steps, "open", cl, rel.Dep())
 	return rb
 }
 
-type aCluster struct{}
+type aCluster struct{ id migrate.StepID }
 
-func (aCluster) Spec() migrate.Spec { return migrate.Spec{ID: "standup.cluster"} }
+func (c aCluster) Spec() migrate.Spec { return migrate.Spec{ID: c.id} }
 func (aCluster) Plan(context.Context, *migrate.Scope[struct{}], migrate.Recorded[google.Cluster]) (migrate.Plan[google.Cluster], error) {
 	return migrate.Done(google.Cluster{}), nil
 }
@@ -129,10 +130,10 @@ func TestOwnOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, s := range rb.Steps()[1:] {
+	for _, s := range rb.Steps()[2:] {
 		got = append(got, fmt.Sprint(s.Phase, " ", s.ID, s.Needs))
 	}
-	if want := "open own.a[] open own.b[own.a standup.cluster] open own.pod[standup.cluster]"; strings.Join(got, " ") != want {
+	if want := "open own.a[] open own.b[own.a standup.cluster] open own.pod[standup.cluster standup.release]"; strings.Join(got, " ") != want {
 		t.Errorf("%q", got)
 	}
 	if err := whole(&log, step("own.a", "own.nowhere")).Err(); err == nil {

@@ -24,17 +24,17 @@ func ownInRehearsal(c *config.Config, src *source, tgt *target, dir string) runb
 	return runbooks.Own[migrate.Rehearsal]{
 		LeftOut: runbooks.RehearsalLeavesOut,
 		OnHost: func(o runbooks.OwnStep) (migrate.Eye[custom.Place], migrate.Hand[migrate.Rehearsal, custom.Place]) {
-			return reads("host "+o.Host, custom.Host{Actor: remote.NewActor(src.pool), Name: o.Host})
+			return reads("host "+o.Host, custom.OnHost(remote.NewActor(src.pool), o.Host))
 		},
 		Local: func(runbooks.OwnStep) (migrate.Eye[custom.Place], migrate.Hand[migrate.Rehearsal, custom.Place]) {
-			return reads("this machine", custom.Local{Dir: dir})
+			return reads("this machine", custom.Here(dir))
 		},
 		InPod: func(ctx context.Context, cl google.Cluster, p runbooks.PodName) (custom.Place, error) {
 			k, err := tgt.cluster(ctx, cl)
 			if err != nil {
 				return nil, err
 			}
-			return custom.Pod{Pods: k, Namespace: c.Release.Namespace, Label: p.Label, Container: p.Container}, nil
+			return custom.InPod(k, c.Release.Namespace, p.Label, p.Container), nil
 		},
 	}
 }

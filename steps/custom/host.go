@@ -11,9 +11,12 @@ import (
 
 // Host runs commands on a host, over SSH.
 type Host struct {
-	Actor remote.Actor
-	Name  string
+	actor remote.Actor
+	name  string
 }
+
+// OnHost is a host that actor reaches.
+func OnHost(actor remote.Actor, name string) Host { return Host{actor, name} }
 
 // Do runs a command there. When ctx ends it is told to end: SIGTERM, then SIGKILL. When the connection is lost it may go on
 // running.
@@ -22,7 +25,7 @@ func (h Host) Do(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	err = h.Actor.Run(ctx, h.Name, remote.Cmd{Argv: argv, Stdin: in, Stdout: c.Out, Stderr: c.Out})
+	err = h.actor.Run(ctx, h.name, remote.Cmd{Argv: argv, Stdin: in, Stdout: c.Out, Stderr: c.Out})
 	var exit *remote.ExitError
 	if errors.As(err, &exit) && exit.Signal == "" {
 		return exit.Status, nil
@@ -39,10 +42,13 @@ type Pods interface {
 
 // Pod runs commands in a pod: each in the first that is ready at that moment.
 type Pod struct {
-	Pods      Pods
-	Namespace string
-	Label     string // KEY=VALUE
-	Container string // "": the pod's only one
+	pods                        Pods
+	namespace, label, container string
+}
+
+// InPod is a pod with a label (KEY=VALUE); container is "" where it has only one.
+func InPod(pods Pods, namespace, label, container string) Pod {
+	return Pod{pods, namespace, label, container}
 }
 
 // Do runs a command there. When ctx ends or the connection is lost it may go on running: Kubernetes has no way to end it.
@@ -51,12 +57,12 @@ func (p Pod) Do(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	name, err := p.Pods.ReadyPod(ctx, p.Namespace, p.Label)
+	name, err := p.pods.ReadyPod(ctx, p.namespace, p.label)
 	if err != nil {
 		return 0, err
 	}
-	fmt.Fprintf(c.Out, "[in pod %s/%s]\n", p.Namespace, name)
-	err = p.Pods.Exec(ctx, kube.ExecRequest{Namespace: p.Namespace, Pod: name, Container: p.Container, Command: argv, Stdin: in, Stdout: c.Out, Stderr: c.Out})
+	fmt.Fprintf(c.Out, "[in pod %s/%s]\n", p.namespace, name)
+	err = p.pods.Exec(ctx, kube.ExecRequest{Namespace: p.namespace, Pod: name, Container: p.container, Command: argv, Stdin: in, Stdout: c.Out, Stderr: c.Out})
 	var exit *kube.ExitError
 	if errors.As(err, &exit) {
 		return exit.Code, nil

@@ -23,7 +23,7 @@ import (
 func open(dir, id string, st custom.Step, p custom.Place) (*migrate.Run, error) {
 	rb := migrate.NewRunbook[migrate.Rehearsal]()
 	rb.Phase("one")
-	add(rb, st, closed{p})
+	add(rb, st, p)
 	d, err := journal.MakeDir(dir, id)
 	if errors.Is(err, os.ErrExist) {
 		if d, err = journal.OpenDir(filepath.Join(dir, id)); err != nil {
@@ -129,7 +129,7 @@ func TestSlipway(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	if err := resumed(t, filepath.Join(dir, "runs"), "20261123-010203-0001", slow(dir), custom.Local{}); err != nil {
+	if err := resumed(t, filepath.Join(dir, "runs"), "20261123-010203-0001", slow(dir), custom.Here("")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -174,7 +174,7 @@ func TestSlipwayIsKilled(t *testing.T) {
 		t.Errorf("it was done %d times", n)
 	}
 	time.Sleep(100 * time.Millisecond)
-	if err := resumed(t, filepath.Join(dir, "runs"), "20261123-010203-0001", slow(dir), custom.Local{}); err != nil {
+	if err := resumed(t, filepath.Join(dir, "runs"), "20261123-010203-0001", slow(dir), custom.Here("")); err != nil {
 		t.Fatal(err)
 	}
 	if n := lines(t, filepath.Join(dir, "began")); n != 2 {

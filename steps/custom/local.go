@@ -14,8 +14,11 @@ import (
 // termGrace is what a command of this machine gets to end by itself after SIGTERM.
 const termGrace = 2 * time.Second
 
-// Local runs commands on this machine, in the directory Dir.
-type Local struct{ Dir string }
+// Local runs commands on this machine, in one directory.
+type Local struct{ dir string }
+
+// Here is this machine, in that directory.
+func Here(dir string) Local { return Local{dir} }
 
 // passedOn are the variables that a command gets from Slipway's own environment. The others stay out: they may be secrets.
 var passedOn = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"}
@@ -27,7 +30,7 @@ func (l Local) Do(ctx context.Context, c Command) (int, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
-	cmd.Dir, cmd.Env = l.Dir, []string{}
+	cmd.Dir, cmd.Env = l.dir, []string{}
 	for _, name := range passedOn {
 		if v, ok := os.LookupEnv(name); ok {
 			cmd.Env = append(cmd.Env, name+"="+v)

@@ -37,13 +37,13 @@ func host(t *testing.T) (custom.Host, *sshtest.Server) {
 			t.Error(err)
 		}
 	})
-	return custom.Host{Actor: remote.NewActor(pool), Name: "web1"}, s
+	return custom.OnHost(remote.NewActor(pool), "web1"), s
 }
 
 // places are the real ones that a test can have.
 func places(t *testing.T) map[string]custom.Place {
 	h, _ := host(t)
-	return map[string]custom.Place{"host": h, "local": custom.Local{Dir: t.TempDir()}}
+	return map[string]custom.Place{"host": h, "local": custom.Here(t.TempDir())}
 }
 
 func do(ctx context.Context, p custom.Place, env []custom.Value, argv ...string) (int, string, error) {
@@ -129,7 +129,7 @@ func TestDeafCommand(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	file := filepath.Join(t.TempDir(), "pid")
-	if _, _, err := do(ctx, custom.Local{}, nil, "sh", "-c", `trap '' TERM; sleep 60 & echo $! > "$1"; while :; do wait; done`, "sh", file); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := do(ctx, custom.Here(""), nil, "sh", "-c", `trap '' TERM; sleep 60 & echo $! > "$1"; while :; do wait; done`, "sh", file); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	gone(t, file)
@@ -173,6 +173,21 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// What commands are run with can't be taken out of a place: the engine takes each as a looker.
+func TestPlacesAreClosed(t *testing.T) {
+	all := places(t)
+	all["pod"] = custom.InPod(&pods{}, "shop", "app=web", "")
+	all["nowhere"] = custom.Nowhere{}
+	for name, p := range all {
+		rb := migrate.NewRunbook[migrate.Rehearsal]()
+		rb.Phase("one")
+		add(rb, filling(), p)
+		if err := rb.Err(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // pods is a cluster with one pod.
 type pods struct {
 	asked []kube.ExecRequest
@@ -198,7 +213,7 @@ func (c *pods) Exec(_ context.Context, r kube.ExecRequest) error {
 
 func TestPod(t *testing.T) {
 	c := &pods{}
-	p := custom.Pod{Pods: c, Namespace: "shop", Label: "app=web", Container: "php"}
+	p := custom.InPod(c, "shop", "app=web", "php")
 	exit, out, err := do(t.Context(), p, nil, "php", "-v")
 	if exit != 0 || out != "[in pod shop/web-1]\ndone\n" || err != nil || c.asked[0].Container != "php" || strings.Join(c.asked[0].Command, " ") != "php -v" || c.asked[0].Stdin != nil {
 		t.Errorf("%d %q %v %+v", exit, out, err, c.asked)
