@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/slipway-dev/slipway/migrate"
+	"github.com/slipway-dev/slipway/migrate/journal"
 	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
 	"github.com/slipway-dev/slipway/steps/custom"
 )
@@ -91,4 +94,35 @@ func (p *scripted) plan(t *testing.T, st custom.Step, rec migrate.Recorded[custo
 	t.Helper()
 	m := p.call(t, st, rec)
 	return m.plan, m.errs["Plan"]
+}
+
+// open opens the run in dir with one step of the user's own, or begins it.
+func open(dir, id string, st custom.Step, p custom.Place) (*migrate.Run, error) {
+	rb := migrate.NewRunbook[migrate.Rehearsal]()
+	rb.Phase("one")
+	add(rb, st, p)
+	d, err := journal.MakeDir(dir, id)
+	if errors.Is(err, os.ErrExist) {
+		if d, err = journal.OpenDir(filepath.Join(dir, id)); err != nil {
+			return nil, err
+		}
+		return migrate.Open(d, rb, migrate.Options{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return migrate.Begin(d, id, rb, migrate.Options{Ending: migrate.EndKept()})
+}
+
+func resumed(t *testing.T, dir, id string, st custom.Step, p custom.Place) error {
+	t.Helper()
+	r, err := open(dir, id, st, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.Resume(t.Context())
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return err
 }
