@@ -224,7 +224,7 @@ func TestStopListening(t *testing.T) {
 	})
 }
 
-// 100,000 events, progress and records of a service that fails and is started again, leave nothing behind in memory.
+// 100,000 calls of Progress leave nothing behind in memory, though one listener takes nothing.
 func TestMemoryIsFlat(t *testing.T) {
 	inLab(t, func(l *lab) {
 		heap := func() uint64 {

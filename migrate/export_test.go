@@ -13,3 +13,6 @@ func CheckOut[Out any]() error { return checkOut(reflect.TypeFor[Out]()) }
 
 // EncodeOut is a result as it is journaled.
 func EncodeOut[Out any](o Out) ([]byte, error) { return encodeOut(o) }
+
+// Differs is what differs between a run's manifest and another one, in words.
+func Differs(was, is *Manifest) []string { return was.differs(is) }

@@ -131,4 +131,7 @@ func recordJournals(t *testing.T) {
 		}
 		_ = l.cutover(o)
 	})
+	for _, x := range older {
+		record(x.name, func(l *lab) { recordOlder(l, x.book(), x.back) })
+	}
 }

@@ -132,6 +132,7 @@ func (h *History) adopt(m *Manifest) {
 		}
 		s.in = h.phases[i]
 		s.in.steps++
+		s.in.moved = s.in.moved.Plus(s.moved)
 		if !s.finished() {
 			s.in.left++
 		}

@@ -10,6 +10,7 @@ type phaseState struct {
 	left  int
 	since time.Time // zero while no process is at it
 	took  time.Duration
+	moved Tally // by its steps; none by a leg's
 }
 
 func (p *phaseState) resume(at time.Time) {
@@ -97,7 +98,7 @@ func (h *History) count(f *folding, was bool) {
 	}
 	if p.left == 0 && !p.since.IsZero() {
 		p.pause(f.rec.Time)
-		f.emit(PhaseEnded{f.when, p.name, p.back, p.took, h.movedIn(p)})
+		f.emit(PhaseEnded{f.when, p.name, p.back, p.took, p.moved})
 		h.startPhase(f, false)
 	}
 }

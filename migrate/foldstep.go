@@ -75,7 +75,7 @@ func (f *folding) done() error {
 	s := f.s
 	took := s.end(f.rec.Time)
 	s.stage, s.out, s.complete, s.undone = stageDone, d.Out, true, ""
-	s.moved = s.moved.Plus(d.Moved)
+	s.add(d.Moved)
 	s.begin(Verifying, f.rec.Time)
 	f.emit(StepDone{f.when, s.ID, s.Phase, s.Title, s.intents == 0, took, d.Moved})
 	return nil
@@ -87,7 +87,7 @@ func (f *folding) failed() error {
 		return err
 	}
 	s := f.s
-	s.moved = s.moved.Plus(d.Moved)
+	s.add(d.Moved)
 	s.fail(d.Doing, d.Error)
 	switch d.Doing {
 	case Planning, Following: // it only looked; or the service is started again

@@ -228,21 +228,9 @@ type PhaseHistory struct {
 func (h *History) Phases() []PhaseHistory {
 	var all []PhaseHistory
 	for _, p := range slices.Concat(h.phases, h.legs) {
-		all = append(all, PhaseHistory{p.name, p.back, p.steps, p.left, p.tookBy(h.LastRecord), h.movedIn(p)})
+		all = append(all, PhaseHistory{p.name, p.back, p.steps, p.left, p.tookBy(h.LastRecord), p.moved})
 	}
 	return all
-}
-
-func (h *History) movedIn(p *phaseState) (t Tally) {
-	if p.back {
-		return t
-	}
-	for _, s := range h.order {
-		if s.Phase == p.name {
-			t = t.Plus(s.moved)
-		}
-	}
-	return t
 }
 
 // RunSummary is a run in one line of a list.

@@ -73,6 +73,9 @@ func (s *stepState) finished() bool { return s.stage == stageVerified }
 
 func (s *stepState) fail(doing Doing, err string) { s.err, s.errDoing = err, doing }
 
+// add counts what was moved, for the step and for its phase.
+func (s *stepState) add(t Tally) { s.moved, s.in.moved = s.moved.Plus(t), s.in.moved.Plus(t) }
+
 func (s *stepState) begin(doing Doing, at time.Time) { s.doing, s.since = doing, at }
 
 // end closes the interval that begin opened and returns its length.

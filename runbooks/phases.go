@@ -31,6 +31,7 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 	migrate.Add(rb, hosts.Gluster{Volume: site.Volume, Keep: site.Keep}, w.Gluster, migrate.NoHands[M](w.Gluster))
 	migrate.Add(rb, dns.Preflight{Names: site.Names, TTL: site.TTL, MaxTTL: site.MaxTTL}, zones, migrate.NoHands[M](zones))
 	migrate.Add(rb, cluster.Preflight{Project: site.Project, Cluster: site.Cluster, Instance: site.Instance}, w.Project, migrate.NoHands[M](w.Project))
+	own(rb, w.Own, site.Own, "preflight", migrate.Ref[google.Cluster]{})
 
 	rb.Phase(standUp)
 	cl := migrate.Add(rb, cluster.Cluster{Project: site.Project, Location: site.Location, Shape: site.Cluster}, w.Clusters, w.MakeClusters)
@@ -48,6 +49,7 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 	releases := seen(w, cl, release.Look(release.NoRelease{}), func(v KubeView) release.Look { return release.OnlyLook(v) })
 	makeReleases := made(w, cl, func(m KubeMake) release.Make { return m })
 	rel := migrate.Add(rb, release.Install{Shape: site.Release, After: []migrate.Dep{secrets.Dep(), claims.Dep()}}, releases, makeReleases)
+	own(rb, w.Own, site.Own, standUp, cl, rel.Dep())
 
 	rb.Phase("copy")
 	target := migrate.LookAt(inst, cloudsql.NoRows(), func(ctx context.Context, i google.Instance) (cloudsql.RowsLook, error) {
@@ -69,18 +71,21 @@ func Phases[M migrate.Mode](w Wiring[M], site Site) *migrate.Runbook[M] {
 		migrate.BothEyes(w.Files, w.FileArtifacts, gluster.NewLook), migrate.With(w.Files, w.KeepFiles, gluster.NewHand))
 	filled := migrate.Add(rb, volumes.Fill{Snapshot: files, Mover: mover}, volume, fill, claims.Dep())
 	compared := migrate.Add(rb, volumes.Verify{Snapshot: files, Fill: filled, Mover: mover}, volume, fill)
+	own(rb, w.Own, site.Own, "copy", cl)
 
 	rb.Phase("open")
 	copied := []migrate.Dep{loaded.Dep(), verified.Dep(), filled.Dep(), compared.Dep()}
 	opened := migrate.Add(rb, release.Open{Shape: site.Release, Installed: rel, After: copied, Changes: copied}, releases, makeReleases)
 	visitor := migrate.BothEyes(visited(w, inst, site.Schemas[0]), digests(w, files), smoke.NewVisitor)
 	tested := migrate.Add(rb, smoke.Smoke{Release: rel, Host: site.Name, Checks: site.Checks, Patience: site.Patience, After: []migrate.Dep{opened.Dep()}}, visitor, migrate.NoHands[M](visitor))
+	own(rb, w.Own, site.Own, "open", cl)
 
 	rb.Phase("go")
 	migrate.AddGate(rb, migrate.Gate{ID: "go", Title: "point the names at the new side", Within: site.Go.Within, Show: site.Go.Show})
 
 	rb.Phase("flip")
 	migrate.Add(rb, dns.Flip{Release: rel, Names: site.Names, TTL: site.TTL, After: []migrate.Dep{tested.Dep()}}, w.Flipped, w.Flip)
+	own(rb, w.Own, site.Own, "flip", cl)
 
 	return rb
 }

@@ -57,4 +57,6 @@ type Site struct {
 	Go     Go       // the gate before the flip
 	TTL    int      // of the flipped names, s
 	MaxTTL int      // that production's may have on the night, s
+
+	Own []OwnStep // the user's own steps, in their order
 }

@@ -55,6 +55,8 @@ type Wiring[M migrate.Mode] struct {
 	Kube   func(context.Context, google.Cluster) (Kube, error)
 	Target func(context.Context, google.Instance) (Target, error)
 	Visit  smoke.Site // visits whatever address it is told, under the public name
+
+	Own Own[M] // the user's own steps
 }
 
 // Kube is a cluster that the run made; see OnCluster.

@@ -53,6 +53,8 @@ func (p *program) drive(ctx context.Context, run *migrate.Run, dir *journal.Dir,
 		return hint(errors.Join(err, run.Close()), "to go on when that is mended: slipway resume %s", run.ID())
 	}
 	run.Listen(log.event)
+	services := &serviceWatch{dir: dir.Path()}
+	run.Listen(services.event)
 	screen := p.show(run)
 	if t := run.Torn(); t != nil {
 		screen.say("warning: %v; it was cut, and nothing that was promised is lost", t)
@@ -62,7 +64,7 @@ func (p *program) drive(ctx context.Context, run *migrate.Run, dir *journal.Dir,
 		err = errors.Join(work(ctx), around.end())
 	}
 	restore()
-	return p.report(dir, errors.Join(err, run.Close(), screen.close(), log.close()))
+	return p.report(dir, errors.Join(err, run.Close(), screen.close(), log.close(), services.failed()))
 }
 
 // onSignal lets the first Ctrl-C ask the run to stop at the next safe point, and the second end the process at once, which

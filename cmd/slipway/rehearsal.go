@@ -67,6 +67,8 @@ func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts st
 		return nil, err
 	}
 	w := wireRehearsal(c, src, tgt, mariadb.Store{Store: store}, z)
+	w.Own = ownInRehearsal(c, src, tgt, filepath.Dir(p.configFile))
+	s.Own = ownSteps(c, facts)
 	return &rehearsal{c, inv, runbooks.Phases(w, s), src.close}, nil
 }
 

@@ -25,7 +25,9 @@ type statusReport struct {
 	Phases  []migrate.PhaseHistory `json:"phases"`
 	Steps   []migrate.StepHistory  `json:"steps"`
 	Todo    []migrate.Todo         `json:"todo,omitempty"`
-	Next    string                 `json:"next,omitempty"`
+	// Services are as the run's process last saw them.
+	Services []serviceHealth `json:"services,omitempty"`
+	Next     string          `json:"next,omitempty"`
 }
 
 func (r *record) report() statusReport {
@@ -66,6 +68,9 @@ func newStatus(p *program) *cobra.Command {
 				return p.follow(cmd.Context(), r)
 			}
 			s := r.report()
+			if s.Services, err = readServices(r.dir.Path()); err != nil {
+				return err
+			}
 			return p.print(s, func(w io.Writer) error { return writeStatus(w, r, s) })
 		},
 	}
@@ -123,6 +128,7 @@ func writeStatus(w io.Writer, r *record, s statusReport) error {
 	if err := ui.Table(w, r.history); err != nil {
 		return err
 	}
+	writeServices(w, s.Services, r.held, time.Now())
 	for _, st := range s.Steps {
 		if st.Error != "" {
 			fmt.Fprintf(w, "\n%s failed to %s: %s\n", st.ID, st.Doing, st.Error)

@@ -91,6 +91,7 @@ func (c *Config) check() {
 	c.checkVolumes()
 	c.checkDNS()
 	c.checkSmoke()
+	c.checkSteps()
 	c.between("limits.hosts", c.Limits.Hosts, 1, 1000)
 	for _, l := range []struct {
 		path string
@@ -307,6 +308,9 @@ func boolInt(b bool) int {
 func (c *Config) against(inv *inventory.Inventory) {
 	c.host(inv, "source.mariadb.snapshot_from", c.Source.MariaDB.SnapshotFrom, inventory.DB)
 	c.host(inv, "source.gluster.read_from", c.Source.Gluster.ReadFrom, "")
+	for i, s := range c.Steps {
+		c.host(inv, strictyaml.Index("steps", i)+".host", s.Host, "")
+	}
 	if len(inv.With(inventory.Files)) == 0 && c.file.Has("source.gluster") {
 		c.file.Problem("source.gluster", "no host of the inventory has the role files", "")
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	Mover     Mover     `yaml:"mover,required" json:"mover"`
 	DNS       DNS       `yaml:"dns,required" json:"dns"`
 	Smoke     []Check   `yaml:"smoke,required" json:"smoke"`
+	Steps     []Own     `yaml:"steps" json:"steps"`
 	Snapshots Snapshots `yaml:"snapshots" json:"snapshots"`
 	Gates     Gates     `yaml:"gates" json:"gates"`
 	Limits    Limits    `yaml:"limits" json:"limits"`

@@ -102,7 +102,10 @@ func contains(lines []string, re *regexp.Regexp) bool {
 // The keys that stand in comments are right too: with the marks taken away the file still loads.
 func TestExampleCommentsLoad(t *testing.T) {
 	comment := regexp.MustCompile(`(?m)^( *)# ( *- \{|[a-z_]+:( |$)|  [a-z_]+: (https|file))`)
-	text := comment.ReplaceAllString(config.Example, "$1$2")
+	before, rest, _ := strings.Cut(config.Example, "# steps:\n")
+	steps, after, _ := strings.Cut(rest, "\n\n")
+	steps = regexp.MustCompile(`(?m)^# `).ReplaceAllString(steps, "") // whole: a list of keys
+	text := comment.ReplaceAllString(before, "$1$2") + "steps:\n" + steps + "\n\n" + comment.ReplaceAllString(after, "$1$2")
 	text = strings.Replace(text, "  environment: production\n", "", 1) // of the built-in chart, which a chart of one's own replaces
 	if strings.Count(text, "#") > strings.Count(config.Example, "#")-12 {
 		t.Fatalf("few comments were keys:\n%s", text)

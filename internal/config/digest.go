@@ -33,17 +33,27 @@ func digests(out *[]Digest, path string, v reflect.Value) {
 			continue
 		}
 		at := strictyaml.Join(path, name)
+		if own, ok := v.Field(i).Interface().([]Own); ok {
+			for _, o := range own { // one by one: a resume says which has changed
+				digest(out, at+"."+o.ID, o)
+			}
+			continue
+		}
 		if f := v.Field(i); f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[secret.Ref]() {
 			digests(out, at, f)
 			continue
 		}
-		b, err := json.Marshal(v.Field(i).Interface())
-		if err != nil {
-			panic(fmt.Sprintf("config: %s: %v", at, err)) // plain data can't fail
-		}
-		sum := sha256.Sum256(b)
-		*out = append(*out, Digest{at, hex.EncodeToString(sum[:])})
+		digest(out, at, v.Field(i).Interface())
 	}
+}
+
+func digest(out *[]Digest, at string, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("config: %s: %v", at, err)) // plain data can't fail
+	}
+	sum := sha256.Sum256(b)
+	*out = append(*out, Digest{at, hex.EncodeToString(sum[:])})
 }
 
 // named is a path that the file names, with its place in it.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -57,7 +58,12 @@ func framed(line []byte) bool {
 	if n < 0 || string(line[n:n+len(crcLead)]) != crcLead {
 		return false
 	}
-	return fmt.Sprintf("%08x%s", crc32.Checksum(line[:n], castagnoli), crcTail) == string(line[n+len(crcLead):])
+	var sum [4]byte
+	var tail [8 + len(crcTail)]byte
+	binary.BigEndian.PutUint32(sum[:], crc32.Checksum(line[:n], castagnoli))
+	hex.Encode(tail[:8], sum[:])
+	copy(tail[8:], crcTail)
+	return string(tail[:]) == string(line[n+len(crcLead):])
 }
 
 // Decoder reads a journal record by record.
@@ -67,6 +73,8 @@ type Decoder struct {
 	raw  []byte // the last record's line with its newline
 	seq  uint64
 	prev string
+	run  string // of the last record, as who: the next one's are nearly always the same
+	who  string
 	off  int64 // bytes of whole records
 	bad  error // damage is for good
 }
@@ -101,13 +109,8 @@ func (d *Decoder) Next() (Record, error) {
 	if !framed(line) {
 		return Record{}, d.damage(ErrCorrupt, 0, "checksum does not match")
 	}
-	var r Record
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&struct {
-		*Record
-		CRC string `json:"crc"`
-	}{Record: &r}); err != nil {
+	r, err := d.parse(line)
+	if err != nil {
 		return Record{}, d.damage(ErrCorrupt, 0, "not a record: "+err.Error())
 	}
 	if r.Seq != d.seq+1 {
@@ -116,7 +119,7 @@ func (d *Decoder) Next() (Record, error) {
 	if r.Prev != d.prev {
 		return Record{}, d.damage(ErrCorrupt, 0, "does not follow the record before it")
 	}
-	d.seq, d.prev, d.off = r.Seq, hash(line), d.off+int64(len(d.line))
+	d.seq, d.prev, d.run, d.who, d.off = r.Seq, hash(line), r.Run, r.Who, d.off+int64(len(d.line))
 	d.raw, d.line = d.line, d.raw[:0]
 	return r, nil
 }
