@@ -9,10 +9,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slipway-dev/slipway/internal/lab/machine"
 )
 
 // TestMain lets the test binary be the program: under the name slipway, which testscript puts on the PATH.
 func TestMain(m *testing.M) {
+	machine.Main() // tests in the lab start servers of their own
 	testscript.Main(m, map[string]func(){"slipway": main})
 }
 
