@@ -38,7 +38,18 @@ func TestCheckStored(t *testing.T) {
 		"CREATE FUNCTION fn() RETURNS INT DETERMINISTIC RETURN NVL(NULL, 1)", "CREATE FUNCTION rx() RETURNS VARCHAR(9) DETERMINISTIC RETURN REGEXP_REPLACE('foobar', 'foo\\\\Kbar', 'x')",
 		"CREATE AGGREGATE FUNCTION agg(x INT) RETURNS INT DETERMINISTIC BEGIN DECLARE n INT DEFAULT 0; DECLARE CONTINUE HANDLER FOR NOT FOUND RETURN n; LOOP FETCH GROUP NEXT ROW; SET n = n + x; END LOOP; END",
 		"SET SESSION sql_mode = 'ORACLE'", "CREATE PACKAGE pk AS FUNCTION f RETURN INT; END", "CREATE PACKAGE BODY pk AS FUNCTION f RETURN INT AS BEGIN RETURN 1; END; END", "CREATE PROCEDURE ora AS BEGIN NULL; END", "SET SESSION sql_mode = ''")
-	r := checked(t, CheckOptions{Schemas: []string{"sto"}})
+	// An event that is made to be compiled must not run: it might name a schema that is there.
+	events, awake := 0, 0
+	r := checked(t, CheckOptions{Schemas: []string{"sto"}, Tell: func(what string) {
+		if strings.HasPrefix(what, "compiling function") {
+			if err := admin(t, servers.mysql, "").QueryRow("SELECT COUNT(*), COALESCE(SUM(STATUS <> 'DISABLED'), 0) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = '_slipway_check_1'").Scan(&events, &awake); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	if events != 1 || awake != 0 {
+		t.Errorf("%d events were made, %d of them enabled", events, awake)
+	}
 	const s = compat.Switch
 	wantAll(t, r, []finding{
 		{"procedure", Leave, "", "procedure sto.fine", "the target compiles it, its definer root@127.0.0.1 becomes the account that makes it, without NO_AUTO_CREATE_USER in its sql_mode"},
