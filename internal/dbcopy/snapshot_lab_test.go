@@ -355,7 +355,9 @@ func TestServerSettings(t *testing.T) {
 			t.Errorf("not said: %s (%v)", want, err)
 		}
 	}
-	if !slices.ContainsFunc(sv.Findings, func(f Finding) bool { return f.Severity == Refuse && f.Stops == compat.Follow && f.Object == "binlog_format" }) {
+	if !slices.ContainsFunc(sv.Findings, func(f Finding) bool {
+		return f.Severity == Refuse && f.Stops == compat.Follow && f.Object == "binlog_format"
+	}) {
 		t.Errorf("no refusal of the follow for the binlog format: %v", sv.Findings)
 	}
 }
