@@ -84,10 +84,10 @@ func checkFailed(err error) error {
 		is   error
 		hint string
 	}{
-		{dbcopy.ErrLogin, "correct user and password in what the reference leads to; or let the account sign in from this machine"},
-		{dbcopy.ErrLost, "correct the address in what the reference leads to; or see that the server runs and can be reached from here"},
 		{dbcopy.ErrPrivileges, "type the GRANT statements above at the source, as an account that may"},
 		{dbcopy.ErrNoScratch, "type the GRANT statement above at the target, as an account that may"},
+		{dbcopy.ErrLogin, "correct user and password in what the reference leads to; or let the account sign in from this machine"},
+		{dbcopy.ErrLost, "correct the address in what the reference leads to; or see that the server runs and can be reached from here"},
 		{dbcopy.ErrChecking, "wait until that one is over"},
 		{queries.ErrNoSlowLog, "give a log that the server wrote with log_output=FILE"},
 	} {

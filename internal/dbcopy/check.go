@@ -102,8 +102,11 @@ func Check(ctx context.Context, src *Source, dst *Target, o CheckOptions) (_ Rep
 		return c.report, c.src.explain(err)
 	}
 	if err := c.target(ctx); err != nil {
-		if errors.As(err, new(*placed)) {
+		switch {
+		case errors.As(err, new(*placed)):
 			return c.report, err
+		case errors.Is(err, ErrNoScratch): // the server calls it access denied, as it does a login
+			return c.report, fmt.Errorf("%s: %w", c.dst.Name, err)
 		}
 		return c.report, c.dst.explain(err)
 	}

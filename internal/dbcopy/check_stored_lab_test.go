@@ -122,14 +122,25 @@ func TestCheckScratch(t *testing.T) {
 	if left := scratchLeft(t); !slices.Equal(left, []string{"_slipway_check_2", "_slipway_check_mine"}) {
 		t.Errorf("left: %q", left)
 	}
-	// Interrupted in the middle: its schemas are dropped all the same.
+	// Interrupted in the middle of a statement, which costs it its connection: its schemas are dropped all the same.
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	held, err := my.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
 	seen := false
 	o.Tell = func(what string) {
-		if strings.HasPrefix(what, "compiling") {
-			seen = seen || slices.Contains(scratchLeft(t), "_slipway_check_1")
-			stop()
+		if !seen && strings.HasPrefix(what, "compiling") {
+			seen = slices.Contains(scratchLeft(t), "_slipway_check_1")
+			exec(t, held, "LOCK INSTANCE FOR BACKUP") // definitions wait
+			time.AfterFunc(300*time.Millisecond, func() {
+				stop()
+				if _, err := held.ExecContext(context.Background(), "UNLOCK INSTANCE"); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 	}
 	if _, err := Check(ctx, testSource(), testTarget(), o); err == nil || !seen {
@@ -224,7 +235,8 @@ func TestCheckQueries(t *testing.T) {
 		} else if len(lost) != 1 || !strings.Contains(lost[0], "rows of g up by key p (range)") || r.Queries.LostIndex != 1 {
 			t.Errorf("%s: lost keys: %q", from, lost)
 		}
-		if q := r.Queries; q.From != from || q.Tried < len(queries) || q.NotJudged < 1 || q.Explained < 5 {
+		unjudged := map[string]int{"slow log": 1, "performance_schema": 3}[from] // what is gone; and two that fill the tables, which the account may not prepare at the source
+		if q := r.Queries; q.From != from || q.Tried < len(queries) || q.NotJudged != unjudged || q.Explained < 5 {
 			t.Errorf("%s: %+v", from, q)
 		}
 		t.Logf("%s: %+v", from, r.Queries)

@@ -36,7 +36,8 @@ func (q Query) Shown(n int) string {
 
 // Cut says that a server kept only the beginning of a digest.
 func (q Query) Cut() bool {
-	return q.Digest && strings.HasSuffix(strings.TrimSpace(q.Text), "...")
+	text := strings.TrimSpace(q.Text)
+	return q.Digest && strings.HasSuffix(text, "...") && !strings.HasSuffix(text, "?, ...") // a list at the end
 }
 
 // verbs are statements that can be prepared and do no more than use the schema.
