@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slipway-dev/slipway/internal/lab/machine"
 )
 
 // TestMain lets the test binary be the program, under the name slipway, which testscript puts on the PATH; and under the
 // name slipway-book the program with the runbook of book_test.go.
 func TestMain(m *testing.M) {
+	machine.Main() // tests in the lab start servers of their own
 	testscript.Main(m, map[string]func(){"slipway": main, "slipway-book": bookMain})
 }
 

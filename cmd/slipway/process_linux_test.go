@@ -101,11 +101,13 @@ func (p place) begin(tty bool, args ...string) *child {
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = p.dir, &c.out, &c.err
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var slave *os.File
+	read := make(chan struct{}) // all that stands on the screen, which is known when nobody writes there any more
 	if tty {
 		c.keys, slave = p.terminal()
 		c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
 		c.cmd.SysProcAttr.Setsid, c.cmd.SysProcAttr.Setctty = true, true
-		go func() { // what stands on the screen
+		go func() {
+			defer close(read)
 			b := make([]byte, 4096)
 			for {
 				n, err := c.keys.Read(b)
@@ -121,9 +123,12 @@ func (p place) begin(tty bool, args ...string) *child {
 	}
 	if slave != nil {
 		_ = slave.Close()
+	} else {
+		close(read)
 	}
 	go func() {
 		_ = c.cmd.Wait() // code tells
+		<-read
 		close(c.ended)
 	}()
 	p.Cleanup(func() { c.kill() })

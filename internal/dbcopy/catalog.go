@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
@@ -129,31 +130,18 @@ func (t *Table) facts() ddl.Facts {
 func qualified(schema, table string) string { return ddl.Quote(schema) + "." + ddl.Quote(table) }
 
 // Severity says what a finding means.
-type Severity string
+type Severity = compat.Severity
 
-// The severities. They are printed and part of the JSON output.
+// The severities.
 const (
-	Refuse  Severity = "refuse"   // nothing is moved until this is dealt with
-	Rewrite Severity = "rewrite"  // it is changed on its way, as said
-	Leave   Severity = "left out" // it isn't carried
-	Warn    Severity = "warn"
+	Refuse  = compat.Refuse
+	Rewrite = compat.Rewrite
+	Leave   = compat.Leave
+	Warn    = compat.Warn
 )
 
-// Finding is one thing about the source that matters to the copy.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	Object   string   `json:"object"`
-	What     string   `json:"what"`
-	Fix      string   `json:"fix,omitempty"` // the statement or setting that would mend it
-}
-
-func (f Finding) String() string {
-	s := fmt.Sprintf("%s: %s: %s", f.Severity, f.Object, f.What)
-	if f.Fix != "" {
-		s += "; fix: " + f.Fix
-	}
-	return s
-}
+// Finding is one thing about the source, or the target, that matters to the copy.
+type Finding = compat.Finding
 
 // RefusedError: the source or the target is not as it must be. All reasons are in it; nothing was changed. Deal with
 // them and try again.
@@ -167,11 +155,11 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%d things must be dealt with first; nothing was changed:\n  %s", len(e.Findings), strings.Join(lines, "\n  "))
 }
 
-// refused gives the refusals among findings as an error, or nil.
+// refused gives what among the findings stops a copy as an error, or nil.
 func refused(fs []Finding) error {
 	var bad []Finding
 	for _, f := range fs {
-		if f.Severity == Refuse {
+		if f.StopsCopy() {
 			bad = append(bad, f)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -40,11 +41,19 @@ type definitions struct {
 func rewriteSchema(sc *Schema, has func(string) bool) (definitions, []Finding) {
 	var out definitions
 	var found []Finding
-	add := func(sev Severity, object, part, fix, what string) {
-		if part != "" {
-			object += ", " + part
+	add := func(object, part string, f Finding) {
+		if f.Object = object; part != "" {
+			f.Object += ", " + part
 		}
-		found = append(found, Finding{sev, object, what, fix})
+		found = append(found, f)
+	}
+	unread := func(object string, err error) {
+		add(object, "", Finding{Check: "definition", Severity: Refuse, What: fmt.Sprintf("this program can't read its definition: %v", err)})
+	}
+	rewrites := func(object string, changes []ddl.Rewrite) {
+		for _, c := range changes {
+			add(object, c.Part, Finding{Check: string(c.Rule), Severity: Rewrite, What: string(c.Rule) + ": " + c.What})
+		}
 	}
 	rw := ddl.NewRewriter(has)
 	for i := range sc.Tables {
@@ -55,15 +64,17 @@ func rewriteSchema(sc *Schema, has func(string) bool) (definitions, []Finding) {
 			err = agree(t, parsed)
 		}
 		if err != nil {
-			add(Refuse, object, "", "", fmt.Sprintf("this program can't read its definition: %v", err))
+			unread(object, err)
 			continue
 		}
 		o, changes, refusals := rw.Table(parsed, t.facts())
-		for _, c := range changes {
-			add(Rewrite, object, c.Part, "", string(c.Rule)+": "+c.What)
-		}
+		rewrites(object, changes)
 		for _, r := range refusals {
-			add(Refuse, object, r.Part, r.Fix, r.What)
+			f := Finding{Check: r.Check, Severity: Refuse, What: r.What, Fix: r.Fix}
+			if r.Follow {
+				f.Stops = compat.Follow
+			}
+			add(object, r.Part, f)
 		}
 		moved := slices.ContainsFunc(o.Moved, func(c string) bool { return slices.Contains(t.Key, c) })
 		out.tables = append(out.tables, definition{sc.Name, t, o, len(t.Key) > 0 && !moved})
@@ -73,12 +84,10 @@ func rewriteSchema(sc *Schema, has func(string) bool) (definitions, []Finding) {
 		object := "view " + sc.Name + "." + v.Name
 		_, create, changes, err := ddl.View(v.Create)
 		if err != nil {
-			add(Refuse, object, "", "", fmt.Sprintf("this program can't read its definition: %v", err))
+			unread(object, err)
 			continue
 		}
-		for _, c := range changes {
-			add(Rewrite, object, c.Part, "", string(c.Rule)+": "+c.What)
-		}
+		rewrites(object, changes)
 		vd := viewDefinition{sc.Name, v, create, v.Collation}
 		if rest, ok := strings.CutPrefix(vd.collation, "utf8_"); ok { // MariaDB 10.5's name
 			vd.collation = "utf8mb3_" + rest
@@ -104,6 +113,11 @@ func agree(t *Table, parsed *ddl.Table) error {
 	return nil
 }
 
+// leftOut is the finding of an object that isn't carried.
+func leftOut(l LeftOut, schema string) Finding {
+	return Finding{Check: l.Kind, Severity: Leave, Object: l.in(schema), What: "it isn't carried yet"}
+}
+
 // define writes all schemas of a catalog for a target.
 func define(c *Catalog, has func(string) bool) (definitions, []Finding) {
 	var all definitions
@@ -126,7 +140,7 @@ func Preview(art *snapshot.Artifact) ([]Finding, error) {
 	_, found := define(&c, nil)
 	for _, s := range c.Schemas {
 		for _, l := range s.LeftOut {
-			found = append(found, Finding{Leave, l.in(s.Name), "it isn't carried yet", ""})
+			found = append(found, leftOut(l, s.Name))
 		}
 	}
 	return found, nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -148,7 +149,7 @@ func (l *load) check(ctx context.Context, s *State) error {
 	}
 	l.defs, l.found = define(l.cat, func(c string) bool { return slices.Contains(collations, c) })
 	refuse := func(object, fix, f string, a ...any) {
-		l.found = append(l.found, Finding{Refuse, object, fmt.Sprintf(f, a...), fix})
+		l.found = append(l.found, Finding{Check: "target", Severity: Refuse, Object: object, What: fmt.Sprintf(f, a...), Fix: fix})
 	}
 	if strings.Contains(s.Version, "MariaDB") || version(s.Version) < oldest {
 		refuse("server", "", "it is version %s: this program loads MySQL 8.0.21 and later", s.Version)
@@ -168,10 +169,8 @@ func (l *load) check(ctx context.Context, s *State) error {
 		if need := 2*d.table.MaxRow + 64<<10; need > l.most {
 			refuse(d.String(), fmt.Sprintf("set the flag max_allowed_packet to at least %d", need), "its largest row has %d bytes, and the target takes statements of at most %d", d.table.MaxRow, l.most)
 		}
-		if src := l.cat.Server.LowerCaseNames; (src == 0) != (lower == 0) && d.table.Name != strings.ToLower(d.table.Name) {
-			refuse(d.String(), "", "names are told apart by capitals on one side only (lower_case_table_names is %d at the source, %d at the target)", src, lower)
-		}
 	}
+	l.found = append(l.found, compat.Names(l.cat.Server.LowerCaseNames, lower, l.cat.tableNames())...)
 	return refused(l.found)
 }
 
@@ -267,7 +266,7 @@ func (l *load) compile(ctx context.Context, c *sql.Conn, objects []object) error
 
 func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err error) {
 	refuse := func(object, stmt string, err error) {
-		bad = append(bad, Finding{Refuse, object, fmt.Sprintf("the target doesn't take its definition: %v\n    %s", err, strings.ReplaceAll(stmt, "\n", "\n    ")), ""})
+		bad = append(bad, Finding{Check: "compile", Severity: Refuse, Object: object, What: fmt.Sprintf("the target doesn't take its definition: %v\n    %s", err, strings.ReplaceAll(stmt, "\n", "\n    ")), Fix: compileFix(err)})
 	}
 	try := func(d *definition, stmt string) error {
 		l.meter.report("compiling " + d.String())
@@ -308,6 +307,28 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 		refuse(f.v.String(), f.v.create, f.err)
 	}
 	return bad, err
+}
+
+// compileFix is what mends the known ones of what a compiler refuses.
+func compileFix(err error) string {
+	const keyTooLong, noUniqueParent = 1071, 6125
+	switch number(err) {
+	case keyTooLong:
+		return "ALTER TABLE t DROP KEY k, ADD KEY k (c(N)): a key over the column's beginning"
+	case noUniqueParent:
+		return "ALTER TABLE parent ADD UNIQUE KEY over the columns that the foreign key leads to; or the target's flag restrict_fk_on_non_standard_key = OFF"
+	}
+	return ""
+}
+
+// tableNames are all tables, as "schema.table".
+func (c *Catalog) tableNames() (out []string) {
+	for _, s := range c.Schemas {
+		for _, t := range s.Tables {
+			out = append(out, s.Name+"."+t.Name)
+		}
+	}
+	return out
 }
 
 func use(ctx context.Context, c *sql.Conn, schema string) error {

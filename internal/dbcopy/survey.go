@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
@@ -55,8 +56,8 @@ type surveyor struct {
 	out Survey
 }
 
-func (s *surveyor) found(sev Severity, object, fix, f string, a ...any) {
-	s.out.Findings = append(s.out.Findings, Finding{sev, object, fmt.Sprintf(f, a...), fix})
+func (s *surveyor) found(check string, sev Severity, object, fix, f string, a ...any) {
+	s.out.Findings = append(s.out.Findings, Finding{Check: check, Severity: sev, Object: object, What: fmt.Sprintf(f, a...), Fix: fix})
 }
 
 // survey looks at the server and the schemas and refuses nothing by itself.
@@ -70,7 +71,7 @@ func survey(ctx context.Context, q queryer, schemas []string) (Survey, error) {
 		return s.out, fmt.Errorf("look at the server: %w", err)
 	}
 	if !strings.Contains(s.out.Catalog.Server.Version, "MariaDB") {
-		s.found(Refuse, "server", "", "it is %s and no MariaDB: this program reads snapshots from MariaDB only", s.out.Catalog.Server.Version)
+		s.found("server", Refuse, "server", "", "it is %s and no MariaDB: this program reads snapshots from MariaDB only", s.out.Catalog.Server.Version)
 		return s.out, nil // the rest would be asked in MariaDB's words
 	}
 	if err := s.privileges(ctx, schemas); err != nil {
@@ -86,7 +87,6 @@ func survey(ctx context.Context, q queryer, schemas []string) (Survey, error) {
 }
 
 func (s *surveyor) server(ctx context.Context) error {
-	var format string
 	var logBin, logUpdates bool
 	srv := &s.out.Catalog.Server
 	if err := s.q.QueryRowContext(ctx, "SELECT VERSION()").Scan(&srv.Version); err != nil {
@@ -95,41 +95,45 @@ func (s *surveyor) server(ctx context.Context) error {
 	if !strings.Contains(srv.Version, "MariaDB") {
 		return nil
 	}
-	row := s.q.QueryRowContext(ctx, "SELECT @@server_id, @@lower_case_table_names, @@log_bin, @@log_slave_updates, @@binlog_format")
-	if err := row.Scan(&srv.ServerID, &srv.LowerCaseNames, &logBin, &logUpdates, &format); err != nil {
+	row := s.q.QueryRowContext(ctx, "SELECT @@server_id, @@lower_case_table_names, @@log_bin, @@log_slave_updates")
+	if err := row.Scan(&srv.ServerID, &srv.LowerCaseNames, &logBin, &logUpdates); err != nil {
 		return err
 	}
 	if !logBin {
-		s.found(Refuse, "log_bin", "log_bin in the server's configuration, and a restart", "the binary log is off: a snapshot would have no position to follow from")
+		s.found("binlog", Refuse, "log_bin", "log_bin in the server's configuration, and a restart", "the binary log is off: a snapshot would have no position to follow from")
 	}
-	if format != "ROW" {
-		s.found(Warn, "binlog_format", "SET GLOBAL binlog_format = 'ROW'", "it is %s; the copy can be taken, but not be followed", format)
+	replica, err := s.replication(ctx, logUpdates)
+	if err != nil {
+		return err
 	}
-	return s.replication(ctx, logUpdates)
+	found, err := compat.Server(ctx, s.q, replica)
+	s.out.Findings = append(s.out.Findings, found...)
+	return err
 }
 
 // replication: on a replica, the log must have what it replicates, and it must be replicating.
-func (s *surveyor) replication(ctx context.Context, logUpdates bool) error {
+func (s *surveyor) replication(ctx context.Context, logUpdates bool) (replica bool, err error) {
 	rows, err := s.q.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
 	if number(err) == 1227 { // access denied
-		s.found(Refuse, "account", "GRANT SLAVE MONITOR ON *.* TO the account (REPLICATION CLIENT before MariaDB 10.5)", "it can't see whether the server replicates")
-		return nil
+		s.found("privileges", Refuse, "account", "GRANT SLAVE MONITOR ON *.* TO the account (REPLICATION CLIENT before MariaDB 10.5)", "it can't see whether the server replicates")
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer rows.Close()
 	cols, err := rows.Columns()
 	if err != nil {
-		return err
+		return false, err
 	}
 	for rows.Next() {
+		replica = true
 		vals, ptrs := make([]sql.NullString, len(cols)), make([]any, len(cols))
 		for i := range vals {
 			ptrs[i] = &vals[i]
 		}
 		if err := rows.Scan(ptrs...); err != nil {
-			return err
+			return false, err
 		}
 		get := func(name string) string {
 			if i := slices.Index(cols, name); i >= 0 {
@@ -139,14 +143,14 @@ func (s *surveyor) replication(ctx context.Context, logUpdates bool) error {
 		}
 		from := "replication from " + get("Master_Host")
 		if !logUpdates {
-			s.found(Refuse, "log_slave_updates", "log_slave_updates in the server's configuration, and a restart", "%s isn't in this server's own log: the snapshot's position would say nothing about those rows", from)
+			s.found("binlog", Refuse, "log_slave_updates", "log_slave_updates in the server's configuration, and a restart", "%s isn't in this server's own log: the snapshot's position would say nothing about those rows", from)
 		}
 		if get("Slave_IO_Running") != "Yes" || get("Slave_SQL_Running") != "Yes" {
-			s.found(Refuse, from, "SHOW ALL SLAVES STATUS says why; then START SLAVE", "it isn't running (IO %s, SQL %s %s%s): the rows would be old",
+			s.found("replication", Refuse, from, "SHOW ALL SLAVES STATUS says why; then START SLAVE", "it isn't running (IO %s, SQL %s %s%s): the rows would be old",
 				get("Slave_IO_Running"), get("Slave_SQL_Running"), get("Last_IO_Error"), get("Last_SQL_Error"))
 		}
 	}
-	return rows.Err()
+	return replica, rows.Err()
 }
 
 // privileges: without these, the server doesn't refuse to list objects but lists fewer of them.
@@ -169,7 +173,7 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 		}
 		for _, p := range []string{"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"} {
 			if !slices.Contains(global, p) && !slices.Contains(own, p) {
-				s.found(Refuse, "account", "GRANT "+p+" ON "+ddl.Quote(schema)+".* TO "+grantee, "%s lacks %s on %s, and the server would show a part of the schema as if it were all", user, p, schema)
+				s.found("privileges", Refuse, "account", "GRANT "+p+" ON "+ddl.Quote(schema)+".* TO "+grantee, "%s lacks %s on %s, and the server would show a part of the schema as if it were all", user, p, schema)
 			}
 		}
 	}
@@ -177,7 +181,7 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 		if number(err) != 1142 { // SELECT denied
 			return err
 		}
-		s.found(Refuse, "account", "GRANT SELECT ON mysql.proc TO "+grantee, "%s can't see routines, and the server would show none as if there were none", user)
+		s.found("privileges", Refuse, "account", "GRANT SELECT ON mysql.proc TO "+grantee, "%s can't see routines, and the server would show none as if there were none", user)
 	}
 	return nil
 }
@@ -199,7 +203,7 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 	sc := Schema{Name: name, Tables: []Table{}, Views: []View{}, LeftOut: []LeftOut{}}
 	err := s.q.QueryRowContext(ctx, "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE "+named("SCHEMA_NAME", name)).Scan(&sc.Charset, &sc.Collation)
 	if errors.Is(err, sql.ErrNoRows) {
-		s.found(Refuse, "schema "+name, "", "the server has no such schema")
+		s.found("schema", Refuse, "schema "+name, "", "the server has no such schema")
 		return nil
 	}
 	if err != nil {
@@ -237,12 +241,21 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 			}
 			sc.Views = append(sc.Views, v)
 		default:
-			s.found(Refuse, strings.ToLower(o.kind)+" "+name+"."+o.name, "", "MySQL has no %s", strings.ToLower(o.kind))
+			fix := ""
+			if o.kind == "SEQUENCE" {
+				fix = "an AUTO_INCREMENT column in its place, then DROP SEQUENCE " + qualified(name, o.name)
+			}
+			s.found(strings.ToLower(o.kind), Refuse, strings.ToLower(o.kind)+" "+name+"."+o.name, fix, "MySQL has no %s", strings.ToLower(o.kind))
 		}
 	}
 	if sc.LeftOut, err = s.leftOut(ctx, name); err != nil {
 		return err
 	}
+	parents, err := compat.Parents(ctx, s.q, name)
+	if err != nil {
+		return err
+	}
+	s.out.Findings = append(s.out.Findings, parents...)
 	s.out.Catalog.Schemas = append(s.out.Catalog.Schemas, sc)
 	return nil
 }
@@ -263,7 +276,7 @@ func (s *surveyor) leftOut(ctx context.Context, schema string) ([]LeftOut, error
 		}
 		for _, n := range names {
 			out = append(out, LeftOut{k.kind, n})
-			s.found(Leave, k.kind+" "+schema+"."+n, "", "it isn't carried yet")
+			s.out.Findings = append(s.out.Findings, leftOut(LeftOut{k.kind, n}, schema))
 		}
 	}
 	return out, nil
@@ -291,7 +304,7 @@ func (s *surveyor) table(ctx context.Context, schema, name, collation string) (T
 		}
 		var known bool
 		if c.Kind, known = kindOf(c.Type); !known {
-			s.found(Refuse, object+", column "+c.Name, "", "its type %s can't be carried", c.Type)
+			s.found("type", Refuse, object+", column "+c.Name, "", "its type %s can't be carried", c.Type)
 		}
 		c.Null, c.Generated = null == "YES", generated == "ALWAYS"
 		c.Zerofill = strings.Contains(columnType, "zerofill")
@@ -321,14 +334,16 @@ func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
 	if err != nil {
 		return err
 	}
+	told := false // rows are told apart by a key
 	for from := 0; from < len(parts); {
 		to := from
 		var names []string
-		fit := true
+		fit, whole := true, true
 		for ; to < len(parts) && parts[to].index == parts[from].index; to++ {
 			p := parts[to]
 			names = append(names, p.column)
 			i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == p.column })
+			whole = whole && p.null == "" && p.kind == "BTREE"
 			fit = fit && i >= 0 && t.Columns[i].orders() && !p.prefix.Valid && p.direction == "A" && p.null == "" && p.kind == "BTREE"
 		}
 		if parts[from].index == "PRIMARY" {
@@ -337,10 +352,16 @@ func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
 		if fit && t.Key == nil {
 			t.Key = names
 		}
+		told = told || whole
 		from = to
 	}
+	if !told {
+		object := "table " + schema + "." + t.Name
+		s.out.Findings = append(s.out.Findings, Finding{Check: "no-key", Severity: Refuse, Stops: compat.Follow, Object: object, What: "it has no primary key and no unique one without NULL: a change in the log says not which row it is of",
+			Fix: "ALTER TABLE " + qualified(schema, t.Name) + " ADD slipway_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE, ADD PRIMARY KEY (slipway_id)"})
+	}
 	if t.Key == nil {
-		s.found(Warn, "table "+schema+"."+t.Name, "", "it has no key that its rows can be read by in ranges: it is read in one go, by one connection, and compared as a whole")
+		s.found("range-key", Warn, "table "+schema+"."+t.Name, "", "it has no key that its rows can be read by in ranges: it is read in one go, by one connection, and compared as a whole")
 	}
 	return nil
 }

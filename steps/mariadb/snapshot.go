@@ -177,6 +177,8 @@ func (st Snapshot) effects(s *migrate.Scope[Look], id snapshot.ID, sv *dbcopy.Su
 		migrate.Effect{Verb: "write", Object: "snapshot " + string(id) + ", part " + string(snapshot.MariaDB), Detail: "in " + s.C.Store.Dir() + "; a rollback leaves it for later rehearsals"})
 	for _, f := range sv.Findings {
 		switch f.Severity {
+		case dbcopy.Refuse: // a copy can be taken, or there would be no plan
+			out = append(out, migrate.Effect{Verb: "warn of", Object: f.Object, Detail: "the " + string(f.Stops) + " would be refused: " + f.What})
 		case dbcopy.Rewrite:
 			out = append(out, migrate.Effect{Verb: "rewrite", Object: f.Object, Detail: "for the target: " + f.What})
 		case dbcopy.Leave:

@@ -12,6 +12,7 @@ type Table struct {
 	Keys        []Key
 	ForeignKeys []Constraint
 	Checks      []Constraint
+	Periods     []string // PERIOD FOR: their names
 	options     []option
 	partition   []token
 }
@@ -43,11 +44,12 @@ const (
 	aCheck      attrKind = "CHECK"
 	aInvisible  attrKind = "INVISIBLE"
 	aCompressed attrKind = "COMPRESSED"
+	aHistory    attrKind = "SYSTEM VERSIONING" // the column, or its absence, from the rows' history
 )
 
 // Key is an index.
 type Key struct {
-	Kind    string // "PRIMARY KEY", "UNIQUE KEY", "KEY", "FULLTEXT KEY", "SPATIAL KEY"
+	Kind    string // "PRIMARY KEY", "UNIQUE KEY", "KEY", "FULLTEXT KEY", "SPATIAL KEY", "VECTOR KEY"
 	Name    string // "" for the primary key
 	parts   []token
 	first   string // the first column
@@ -174,6 +176,11 @@ func (t *Table) item(ts []token) error {
 		t.Columns = append(t.Columns, c)
 		return nil
 	}
+	if p.take("PERIOD", "FOR") {
+		t.Periods = append(t.Periods, p.next().unquote())
+		_, err := p.group()
+		return err
+	}
 	if p.take("CONSTRAINT") {
 		c := Constraint{Name: p.next().unquote()}
 		switch {
@@ -200,7 +207,7 @@ func (t *Table) item(ts []token) error {
 
 func (t *Table) key(p *parser) error {
 	var k Key
-	for _, kind := range []string{"PRIMARY KEY", "UNIQUE KEY", "FULLTEXT KEY", "SPATIAL KEY", "KEY"} {
+	for _, kind := range []string{"PRIMARY KEY", "UNIQUE KEY", "FULLTEXT KEY", "SPATIAL KEY", "VECTOR KEY", "KEY"} {
 		if p.take(strings.Fields(kind)...) {
 			k.Kind = kind
 			break
@@ -265,6 +272,8 @@ func (c *Column) attr(p *parser) (err error) {
 		add(aAuto, nil)
 	case p.take("INVISIBLE"):
 		add(aInvisible, nil)
+	case p.take("WITH", "SYSTEM", "VERSIONING"), p.take("WITHOUT", "SYSTEM", "VERSIONING"):
+		add(aHistory, nil)
 	case p.take("COMPRESSED"):
 		add(aCompressed, nil)
 	case p.take("COMMENT"):
@@ -285,6 +294,10 @@ func (c *Column) attr(p *parser) (err error) {
 		e, err = p.expr()
 		add(aOnUpdate, e)
 	case p.take("GENERATED", "ALWAYS", "AS"):
+		if p.take("ROW", "START") || p.take("ROW", "END") {
+			add(aHistory, nil)
+			return nil
+		}
 		from := p.i
 		if _, err = p.group(); err == nil && !p.take("VIRTUAL") && !p.take("STORED") {
 			err = p.lost("VIRTUAL or STORED")

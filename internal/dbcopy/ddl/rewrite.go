@@ -19,6 +19,7 @@ const (
 	RuleCollation  Rule = "collation"              // to the nearest that the target has
 	RuleType       Rule = "type"                   // UUID, INET4, INET6 to characters
 	RuleSecurity   Rule = "view-security"          // DEFINER to INVOKER: the definer isn't an account of the target
+	RuleRowFormat  Rule = "row-format"             // to DYNAMIC, which takes the longest keys
 )
 
 // Rewrite is one thing that was changed.
@@ -30,9 +31,12 @@ type Rewrite struct {
 
 // Refusal is one thing that can't be carried.
 type Refusal struct {
-	Part string // as in Rewrite
-	What string
-	Fix  string // what to do at the source; may be ""
+	Check string // a row of the table in docs/database.md
+	Part  string // as in Rewrite
+	What  string
+	Fix   string // what to do at the source; may be ""
+	// Follow: it can be copied, but writes to it can't be followed. The output is good then.
+	Follow bool
 }
 
 // Facts are what SHOW CREATE TABLE leaves unsaid: a default collation isn't printed by every version, and the two
@@ -114,18 +118,24 @@ func (p *pass) changed(r Rule, part, f string, a ...any) {
 	p.rewrites = append(p.rewrites, Rewrite{r, part, fmt.Sprintf(f, a...)})
 }
 
-func (p *pass) refuse(part, fix, f string, a ...any) {
-	p.refusals = append(p.refusals, Refusal{part, fmt.Sprintf(f, a...), fix})
+func (p *pass) refuse(check, part, fix, f string, a ...any) {
+	p.refusals = append(p.refusals, Refusal{Check: check, Part: part, What: fmt.Sprintf(f, a...), Fix: fix})
 }
 
-// Table writes one table. With refusals, the output is nothing to go on with.
+// Table writes one table. With refusals other than of the follow, the output is nothing to go on with.
 func (r *Rewriter) Table(t *Table, f Facts) (Output, []Rewrite, []Refusal) {
 	p := &pass{r: r, table: t.Name, facts: f, out: Output{Name: t.Name}}
 	var items []string
 	for _, c := range t.Columns {
 		items = append(items, p.column(c))
 	}
+	for _, name := range t.Periods {
+		p.refuse("history", name, "ALTER TABLE "+Quote(t.Name)+" DROP PERIOD FOR "+Quote(name), "a PERIOD, which MySQL doesn't have")
+	}
 	auto := t.autoIncrement()
+	if auto != "" && !slices.ContainsFunc(t.Keys, func(k Key) bool { return k.first == auto }) {
+		p.refuse("auto-increment-key", auto, "ALTER TABLE "+Quote(t.Name)+" ADD KEY ("+Quote(auto)+")", "AUTO_INCREMENT that begins no key, and so counts for each value of the key's first column: InnoDB has no such thing")
+	}
 	for _, k := range t.Keys {
 		def := p.key(k)
 		switch {
@@ -146,6 +156,7 @@ func (r *Rewriter) Table(t *Table, f Facts) (Output, []Rewrite, []Refusal) {
 	}
 	p.out.items, p.out.tail = items, p.options(t.options)
 	if len(t.partition) > 0 {
+		p.partition(t.partition)
 		p.out.tail += "\n" + text(t.partition)
 	}
 	return p.out, p.rewrites, p.refusals
@@ -171,6 +182,10 @@ func (p *pass) column(c Column) string {
 		switch a.kind {
 		case aCompressed:
 			p.changed(RuleCompressed, c.Name, "COMPRESSED dropped")
+			p.refusals = append(p.refusals, Refusal{Check: "column-compression", Part: c.Name, Follow: true, What: "the binary log has the column's values compressed, and they can't be read there",
+				Fix: "ALTER TABLE " + Quote(p.table) + " MODIFY " + Quote(c.Name) + " " + text(c.typ) + ", with its other attributes and without COMPRESSED"})
+		case aHistory:
+			p.refuse("history", c.Name, "ALTER TABLE "+Quote(p.table)+" DROP SYSTEM VERSIONING", "the column is part of the rows' history, which MySQL can't keep")
 		case aDefault:
 			def += " DEFAULT " + p.defaultOf(c, a.expr)
 		case aGenerated, aOnUpdate, aComment, aCheck:
@@ -189,13 +204,13 @@ func (p *pass) columnType(c Column) string {
 		return fmt.Sprintf("varchar(%d) CHARACTER SET ascii COLLATE ascii_general_ci", n)
 	}
 	if !slices.Contains(types, c.Type) {
-		p.refuse(c.Name, "", "the type %s has no counterpart that this program knows", strings.ToUpper(c.Type))
+		p.refuse("type", c.Name, "", "the type %s has no counterpart that this program knows", strings.ToUpper(c.Type))
 	}
 	if c.Type == "year" && len(c.typ) > 2 && c.typ[2].text == "2" {
-		p.refuse(c.Name, "ALTER TABLE "+Quote(p.table)+" MODIFY "+Quote(c.Name)+" YEAR(4)", "MySQL has no YEAR(2)")
+		p.refuse("type", c.Name, "ALTER TABLE "+Quote(p.table)+" MODIFY "+Quote(c.Name)+" YEAR(4)", "MySQL has no YEAR(2)")
 	}
 	if c.Type == "decimal" && len(c.typ) > 4 && len(c.typ[4].text) == 2 && c.typ[4].text > "30" {
-		p.refuse(c.Name, "", "MySQL keeps at most 30 digits behind the point, this column %s", c.typ[4].text)
+		p.refuse("decimal-scale", c.Name, "ALTER TABLE "+Quote(p.table)+" MODIFY "+Quote(c.Name)+" DECIMAL(M,30), if no value needs more", "MySQL keeps at most 30 digits behind the point, this column %s", c.typ[4].text)
 	}
 	def := text(c.typ)
 	if from := p.facts.Columns[c.Name]; from != "" && c.Type != "binary" && c.Type != "varbinary" {
@@ -209,9 +224,13 @@ func (p *pass) collation(column, from, charset, collate string) string {
 	to, ok := p.r.collation(from)
 	switch {
 	case !ok:
-		p.refuse(column, "", "the target has no collation %s and none close to it", from)
+		p.refuse("collation", column, "", "the target has no collation %s and none close to it", from)
 	case to != from && !strings.HasPrefix(from, "utf8_"): // utf8_ is another name for utf8mb3_, and no change
-		p.changed(RuleCollation, column, "%s to %s", from, to)
+		pads := ""
+		if !strings.Contains(from, "nopad") && strings.Contains(to, "_0900_") {
+			pads = "; there, blanks at the end count"
+		}
+		p.changed(RuleCollation, column, "%s to %s%s", from, to, pads)
 		if column != "" {
 			p.out.Moved = append(p.out.Moved, column)
 		}
@@ -226,6 +245,13 @@ var nearest = map[string]string{
 	"utf8mb4_uca1400_as_ci": "utf8mb4_0900_as_ci",
 	"utf8mb4_uca1400_as_cs": "utf8mb4_0900_as_cs",
 	"utf8mb4_nopad_bin":     "utf8mb4_0900_bin",
+
+	"utf8mb4_uca1400_nopad_ai_ci":  "utf8mb4_0900_ai_ci",
+	"utf8mb4_uca1400_nopad_as_ci":  "utf8mb4_0900_as_ci",
+	"utf8mb4_uca1400_nopad_as_cs":  "utf8mb4_0900_as_cs",
+	"utf8mb4_general_nopad_ci":     "utf8mb4_0900_ai_ci",
+	"utf8mb4_unicode_nopad_ci":     "utf8mb4_0900_ai_ci",
+	"utf8mb4_unicode_520_nopad_ci": "utf8mb4_0900_ai_ci",
 }
 
 func (r *Rewriter) collation(from string) (string, bool) {
@@ -249,7 +275,7 @@ func (p *pass) defaultOf(c Column, e []token) string {
 	case null, e[0].isPunct("("):
 		return def
 	case slices.ContainsFunc(e, func(t token) bool { return t.is("nextval") || t.is("lastval") }):
-		p.refuse(c.Name, "", "its default takes numbers from a sequence, which MySQL doesn't have")
+		p.refuse("sequence", c.Name, "ALTER TABLE "+Quote(p.table)+" MODIFY "+Quote(c.Name)+" ... AUTO_INCREMENT", "its default takes numbers from a sequence, which MySQL doesn't have")
 		return def
 	case literal && !slices.Contains(literalNeedsParentheses, c.Type):
 		return def
@@ -281,13 +307,23 @@ func (p *pass) key(k Key) string {
 		def += " " + Quote(k.Name)
 	}
 	def += " " + text(k.parts)
+	parts := split(k.parts[1 : len(k.parts)-1])
+	switch {
+	case k.Kind == "VECTOR KEY":
+		p.refuse("type", k.Name, "ALTER TABLE "+Quote(p.table)+" DROP KEY "+Quote(k.Name), "a vector index, which MySQL doesn't have")
+		return def
+	case len(parts) > mostParts:
+		p.refuse("key-parts", k.Name, "", "it has %d columns, and a key in MySQL at most %d", len(parts), mostParts)
+	case slices.ContainsFunc(parts, func(ts []token) bool { return ts[len(ts)-1].is("OVERLAPS") }):
+		p.refuse("history", k.Name, "ALTER TABLE "+Quote(p.table)+" DROP KEY "+Quote(k.Name), "WITHOUT OVERLAPS, which MySQL doesn't have")
+	}
 	o := &parser{ts: k.options}
 	for !o.done() {
 		from := o.i
 		switch {
 		case o.take("USING", "BTREE"), o.take("INVISIBLE"):
 		case o.take("USING", "HASH"):
-			p.refuse(k.Name, "", "a unique key over a hash (MariaDB makes one when a column is longer than a key may be): MySQL has none")
+			p.refuse("hash-key", k.Name, p.overHash(k), "a unique key over a hash (MariaDB makes one when a column is longer than a key may be): MySQL has none")
 		case o.take("COMMENT"):
 			o.next()
 		case o.take("IGNORED"):
@@ -299,12 +335,37 @@ func (p *pass) key(k Key) string {
 		case o.take("KEY_BLOCK_SIZE", "="):
 			o.next()
 		default:
-			p.refuse(k.Name, "", "an index option that this program doesn't know: %s", text(o.ts[o.i:]))
+			p.refuse("option", k.Name, "", "an index option that this program doesn't know: %s", text(o.ts[o.i:]))
 			return def
 		}
 		def += " " + text(o.ts[from:min(o.i, len(o.ts))])
 	}
 	return def
+}
+
+// mostParts is how many columns a key has at most in MySQL; MariaDB takes 32.
+const mostParts = 16
+
+// overHash is the statement that makes a unique key over a hash one that MySQL has too; "" if it has more than one column.
+func (p *pass) overHash(k Key) string {
+	if len(split(k.parts[1:len(k.parts)-1])) != 1 {
+		return ""
+	}
+	hash := Quote(cut(k.first, 59) + "_hash")
+	return fmt.Sprintf("ALTER TABLE %s DROP KEY %s, ADD %s BINARY(32) AS (UNHEX(SHA2(%s, 256))) STORED, ADD UNIQUE KEY %s (%s), which tells values apart by their bytes",
+		Quote(p.table), Quote(k.Name), hash, Quote(k.first), Quote(k.Name), hash)
+}
+
+// partition refuses what MySQL has no partitions by; its compiler judges the rest.
+func (p *pass) partition(ts []token) {
+	for i, t := range ts {
+		switch {
+		case t.is("SYSTEM_TIME"):
+			p.refuse("partition", "", "ALTER TABLE "+Quote(p.table)+" REMOVE PARTITIONING", "it is partitioned by its rows' history, which MySQL can't")
+		case t.is("DEFAULT") && i >= 2 && ts[i-2].is("PARTITION"), t.is("DEFAULT") && i >= 2 && ts[i-1].isPunct("(") && ts[i-2].is("IN"):
+			p.refuse("partition", "", "ALTER TABLE "+Quote(p.table)+" REORGANIZE PARTITION ... INTO partitions that list their values", "it has a DEFAULT partition, which MySQL doesn't have")
+		}
+	}
 }
 
 // checkName gives the name itself the first time, and one made of the table's name after that.
@@ -335,11 +396,22 @@ func cut(s string, n int) string {
 }
 
 // kept are the table options that mean the same in both servers, or nothing.
-var kept = strings.Fields(`ENGINE AUTO_INCREMENT COMMENT ROW_FORMAT STATS_PERSISTENT STATS_AUTO_RECALC STATS_SAMPLE_PAGES KEY_BLOCK_SIZE
+var kept = strings.Fields(`ENGINE AUTO_INCREMENT COMMENT STATS_PERSISTENT STATS_AUTO_RECALC STATS_SAMPLE_PAGES
 	AVG_ROW_LENGTH MAX_ROWS MIN_ROWS CHECKSUM DELAY_KEY_WRITE PACK_KEYS`)
 
 // dropped are MariaDB's own, which say how pages lie on its disk.
 var dropped = strings.Fields(`PAGE_CHECKSUM TRANSACTIONAL PAGE_COMPRESSED PAGE_COMPRESSION_LEVEL ENCRYPTED ENCRYPTION_KEY_ID`)
+
+// elsewhere are MariaDB's engines whose rows lie on other servers, or in a form that InnoDB can't take over as it is.
+var elsewhere = strings.Fields(`SPIDER COLUMNSTORE CONNECT S3 OQGRAPH FEDERATED FEDERATEDX SPHINX MRG_MYISAM CSV BLACKHOLE ARCHIVE MROONGA`)
+
+func (p *pass) engine(name string) {
+	if slices.Contains(elsewhere, strings.ToUpper(name)) {
+		p.refuse("engine", "", "", "its engine is %s, whose rows aren't InnoDB's to take over: leave the table out, or make an InnoDB table of it", name)
+		return
+	}
+	p.refuse("engine", "", "ALTER TABLE "+Quote(p.table)+" ENGINE=InnoDB", "its engine is %s: it can't be read consistently while the shop writes", name)
+}
 
 func (p *pass) options(os []option) string {
 	def := ""
@@ -347,19 +419,26 @@ func (p *pass) options(os []option) string {
 		switch {
 		case o.name == "DEFAULT CHARSET" || o.name == "COLLATE": // from the facts, below
 		case o.name == "WITH SYSTEM VERSIONING":
-			p.refuse("", "ALTER TABLE "+Quote(p.table)+" DROP SYSTEM VERSIONING", "the table keeps its rows' history, which MySQL can't")
+			p.refuse("history", "", "ALTER TABLE "+Quote(p.table)+" DROP SYSTEM VERSIONING", "the table keeps its rows' history, which MySQL can't")
 		case o.name == "ENGINE" && (len(o.value) != 1 || !o.value[0].is("InnoDB")):
-			p.refuse("", "ALTER TABLE "+Quote(p.table)+" ENGINE=InnoDB", "its engine is %s: it can't be read consistently while the shop writes", text(o.value))
+			p.engine(text(o.value))
+		case o.name == "ROW_FORMAT" && len(o.value) == 1 && o.value[0].is("DYNAMIC"):
+			def += " " + text(o.text)
+		case o.name == "ROW_FORMAT":
+			p.changed(RuleRowFormat, "", "%s to DYNAMIC", text(o.value))
+			def += " ROW_FORMAT=DYNAMIC"
+		case o.name == "KEY_BLOCK_SIZE":
+			p.changed(RuleRowFormat, "", "%s dropped, with the compression that it is for", text(o.text))
 		case slices.Contains(kept, o.name):
 			def += " " + text(o.text)
 		case slices.Contains(dropped, o.name):
 			p.changed(RuleOption, "", "%s dropped", text(o.text))
 		default:
-			p.refuse("", "", "a table option that this program doesn't know: %s", text(o.text))
+			p.refuse("option", "", "", "a table option that this program doesn't know: %s", text(o.text))
 		}
 	}
 	if p.facts.Collation == "" {
-		p.refuse("", "", "its collation isn't known")
+		p.refuse("collation", "", "", "its collation isn't known")
 		return def
 	}
 	return def + " " + p.collation("", p.facts.Collation, "DEFAULT CHARSET=", "COLLATE=")
