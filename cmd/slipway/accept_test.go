@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/remote/sshtest"
+	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/journal"
@@ -62,6 +64,44 @@ func slipway(t *testing.T, dir string, args ...string) (exit int, out, errs stri
 	return exit, o.String(), e.String()
 }
 
+// opened opens a run and does nothing in it. reuse is the snapshot that it is told to use.
+func opened(t *testing.T, dir, id string, reuse snapshot.ID, change func(*migrate.Options)) *journal.Dir {
+	t.Helper()
+	p := &program{configFile: filepath.Join(dir, "slipway.yaml")}
+	r, err := p.openRehearsal(t.Context(), reuse, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := r.options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&o)
+	d, err := journal.MakeDir(filepath.Join(dir, ".slipway", "runs"), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := migrate.Begin(d, id, r.book, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(run.Close(), r.close()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// What a run was told when it was opened, it need not be told again.
+func TestTakenUpWithItsArguments(t *testing.T) {
+	dir := configured(t)
+	const id, reused = "20261123-010203-7f3a", "20261122-010203-7f3a"
+	opened(t, dir, id, reused, func(o *migrate.Options) { o.Arguments = []migrate.Argument{{Name: argSnapshot, Value: reused}} })
+	exit, out, errs := slipway(t, dir, "rollback", id)
+	if exit != exitDone || !strings.Contains(out, "rolled back") {
+		t.Errorf("exit %d: %s%s", exit, out, errs)
+	}
+}
+
 // A program or a configuration that is not what opened the run is refused with what differs and what to type; that typed, with a
 // reason, is on record.
 func TestAcceptAnotherProgram(t *testing.T) {
@@ -80,30 +120,7 @@ func TestAcceptAnotherProgram(t *testing.T) {
 		}
 	}
 	configure(steps)
-	p := &program{configFile: filepath.Join(dir, "slipway.yaml")}
-	r, err := p.openRehearsal(t.Context(), "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := r.options()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Tool = "slipway of yesterday"
-	d, err := journal.MakeDir(filepath.Join(dir, ".slipway", "runs"), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	older, err := migrate.Begin(d, id, r.book, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := older.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.close(); err != nil {
-		t.Fatal(err)
-	}
+	d := opened(t, dir, id, "", func(o *migrate.Options) { o.Tool = "slipway of yesterday" })
 	before, err := os.ReadFile(filepath.Join(d.Path(), journal.Name))
 	if err != nil {
 		t.Fatal(err)

@@ -92,6 +92,7 @@ func (p *program) takeUp(cmd *cobra.Command, id string, yes []string, change fun
 	if err != nil {
 		return err
 	}
+	o.Arguments = rec.history.Manifest.Arguments // of which the runbook was built
 	around := p.attendant(rec.dir, gates, &o)
 	change(&o)
 	run, err := migrate.Open(rec.dir, r.book, o)
