@@ -54,7 +54,9 @@ func (m *mariaDB) answer(q string) answer {
 	case q == "SELECT VERSION()":
 		return answer{[]string{"VERSION()"}, [][]string{{"10.11.6-MariaDB"}}}
 	case strings.HasPrefix(q, "SELECT @@server_id"):
-		return answer{[]string{"a", "b", "c", "d", "e"}, [][]string{{"1", "0", "1", "1", "ROW"}}}
+		return answer{[]string{"a", "b", "c", "d"}, [][]string{{"1", "0", "1", "1"}}}
+	case strings.HasPrefix(q, "SHOW GLOBAL VARIABLES WHERE"):
+		return answer{[]string{"Variable_name", "Value"}, [][]string{{"binlog_format", "ROW"}, {"binlog_row_image", "FULL"}, {"server_id", "1"}}}
 	case strings.Contains(q, "FROM information_schema.SCHEMATA"):
 		return answer{[]string{"a", "b"}, [][]string{{"utf8mb4", "utf8mb4_general_ci"}}}
 	case strings.HasPrefix(q, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES"):
