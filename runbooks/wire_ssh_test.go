@@ -3,6 +3,7 @@ package runbooks_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,12 +54,26 @@ func (s *sourceWire) run(x *sshtest.Session) sshtest.Exit {
 	return sshtest.Sh("/bin/sh")(x)
 }
 
+// trace runs a script in bash, which can write each traced command with one call to a file of its own; dash writes word by word, and the
+// commands of a pipeline into one another.
 func (s *sourceWire) trace(line string, script []byte) {
-	cmd := exec.Command("/bin/sh", "-c", strings.Replace(line, "'sh'", "/bin/sh -x", 1))
-	cmd.Stdin = bytes.NewReader(script)
+	r, w, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command("bash", "-c", strings.Replace(line, "'sh'", "exec bash --posix -x", 1))
+	cmd.Env = append(os.Environ(), "BASH_XTRACEFD=3")
+	cmd.Stdin, cmd.ExtraFiles = bytes.NewReader(script), []*os.File{w}
 	var text bytes.Buffer
-	cmd.Stderr = &text
+	read := make(chan error, 1)
+	go func() {
+		_, err := text.ReadFrom(r)
+		read <- err
+	}()
 	_ = cmd.Run() // what can't be looked at on this machine is said on stderr
+	if err := errors.Join(w.Close(), <-read, r.Close()); err != nil {
+		panic(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scripts[string(script)] = true
@@ -91,7 +106,7 @@ var mayTrace = []*regexp.Regexp{
 	regexp.MustCompile(`^(ss -H -l -t -n|systemctl list-units --type=service --all --full --plain --no-legend --no-pager|ip -o addr show|ps -e -o args=)$`),
 	regexp.MustCompile(`^(sed -n .*|sort -u -k 2n|grep -m 1 .*|sha256sum /etc/\S+)$`),
 	regexp.MustCompile(`^timeout -k 1 60 (sudo -n )?/usr/sbin/gluster (volume (info|status) assets --xml|volume heal assets info summary --xml|pool list)$`),
-	regexp.MustCompile(`^(main( assets)?|section .*|identity|packages|sizes|versions|settings|redis|gluster .*|say .*|have .*|command -v .*|shift|return 0|read -r .*|echo .*|printf .*|\[ .*|export LC_ALL PATH|[A-Za-z_]+=.*)$`),
+	regexp.MustCompile(`^(main( assets)?|section .*|identity|packages|sizes|versions|settings|redis|gluster .*|say .*|have .*|command -v .*|shift|return 0|read -r .*|echo .*|printf .*|'\[' .*|case .* in|for [a-z]+ in .*|export LC_ALL PATH|[A-Za-z_]+=.*)$`),
 }
 
 func matches(all []*regexp.Regexp, s string) bool {

@@ -91,6 +91,23 @@ func opened(t *testing.T, dir, id string, reuse snapshot.ID, change func(*migrat
 	return d
 }
 
+// What is missing for the source, for Google and for OVH is told at once.
+func TestMissingSecretsTogether(t *testing.T) {
+	dir := configured(t)
+	if err := os.RemoveAll(filepath.Join(dir, "secrets")); err != nil {
+		t.Fatal(err)
+	}
+	exit, _, errs := slipway(t, dir, "plan")
+	for _, want := range []string{"problems:", "source.mariadb.password: ", "google.credentials: ", "dns.ovh.application_key: ", "dns.ovh.consumer_key: "} {
+		if exit != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("exit %d, and %q is not in %s", exit, want, errs)
+		}
+	}
+	if n := strings.Count(errs, "problems:"); n != 1 {
+		t.Errorf("%d lists in %s", n, errs)
+	}
+}
+
 // What a run was told when it was opened, it need not be told again.
 func TestTakenUpWithItsArguments(t *testing.T) {
 	dir := configured(t)

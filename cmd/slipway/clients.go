@@ -19,7 +19,6 @@ import (
 	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/treecopy"
-	"github.com/slipway-dev/slipway/internal/zone"
 	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
 )
@@ -156,42 +155,4 @@ func (t *target) database(ctx context.Context, i google.Instance) (*dbcopy.Targe
 	return dbcopy.NewTarget(dbcopy.Endpoint{
 		Name: "instance " + i.Name, Addr: net.JoinHostPort(i.Address(), "3306"), User: t.loadAs, Password: password, TLS: tls,
 	}), nil
-}
-
-// zones are production's zone, which a rehearsal only looks at, and the one that it rehearses on. A mix-up of the two doesn't
-// compile.
-type zones struct {
-	production zone.Looker
-	rehearsal  zone.Zone
-	see        zone.View // of production's, which refuses a credential that could change it where the provider says so
-}
-
-func openZones(ctx context.Context, c *config.Config, t *target) (z zones, err error) {
-	open := func(d config.Zone, act bool) (zone.Zone, error) {
-		if c.DNS.Provider == "clouddns" {
-			var hand zone.CloudDNSActor
-			if act {
-				hand = t.google.ActOnZone(c.Google.Project, d.ManagedZone)
-			}
-			return zone.OpenCloudDNS(ctx, t.google.LookAtZone(c.Google.Project, d.ManagedZone), hand, zone.Servers{})
-		}
-		var all *multierror.Error
-		a := zone.OVHAccess{Endpoint: c.DNS.OVH.Endpoint, Roots: t.roots, UserAgent: userAgent()}
-		a.AppKey = resolve(&all, c, "dns.ovh.application_key", c.DNS.OVH.ApplicationKey)
-		a.AppSecret = resolve(&all, c, "dns.ovh.application_secret", c.DNS.OVH.ApplicationSecret)
-		a.ConsumerKey = resolve(&all, c, "dns.ovh.consumer_key", c.DNS.OVH.ConsumerKey)
-		if err := errlist.OrNil(all); err != nil {
-			return nil, &configError{err}
-		}
-		return zone.NewOVH(a, d.Zone, zone.Servers{})
-	}
-	if z.production, err = open(c.DNS.Production, false); err != nil {
-		return z, err
-	}
-	z.see = zone.See(z.production, zone.Servers{})
-	if confined, ok := z.production.(zone.Confined); ok {
-		z.see = zone.SeeOnly(confined, zone.Servers{})
-	}
-	z.rehearsal, err = open(c.DNS.Rehearsal, true)
-	return z, err
 }

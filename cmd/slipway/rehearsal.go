@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/hashicorp/go-multierror"
+
 	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/errlist"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/treecopy"
@@ -50,19 +53,17 @@ func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts st
 		return nil, err
 	}
 	s.Reuse, s.Keep, s.Go.Show = reuse, keepIn(facts), weigh(filepath.Dir(facts))
-	src, err := openSource(c, inv)
-	if err != nil {
-		return nil, err
-	}
-	tgt, err := openTarget(c)
-	if err != nil {
+	src, noSource := openSource(c, inv)
+	tgt, noTarget := openTarget(c)
+	ovh, noOVH := ovhAccess(c)
+	if err := together(noSource, noTarget, noOVH); err != nil {
 		return nil, err
 	}
 	store, err := snapshot.At(string(c.Snapshots.Directory))
 	if err != nil {
 		return nil, &configError{err}
 	}
-	z, err := openZones(ctx, c, tgt)
+	z, err := openZones(ctx, c, tgt, ovh)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +71,24 @@ func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts st
 	w.Own = ownInRehearsal(c, src, tgt, filepath.Dir(p.configFile))
 	s.Own = ownSteps(c, facts)
 	return &rehearsal{c, inv, runbooks.Phases(w, s), src.close}, nil
+}
+
+// together tells what is missing for each side at once, one line each.
+func together(sides ...error) error {
+	var all *multierror.Error
+	for _, err := range sides {
+		var list *multierror.Error
+		switch {
+		case errors.As(err, &list):
+			all = multierror.Append(all, list.Errors...)
+		case err != nil:
+			all = multierror.Append(all, err)
+		}
+	}
+	if err := errlist.OrNil(all); err != nil {
+		return &configError{err}
+	}
+	return nil
 }
 
 func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Store, z zones) runbooks.Wiring[migrate.Rehearsal] {
