@@ -152,7 +152,7 @@ func (h *hunt) prey(records []journal.Record, want []attempt) (attempt, bool) {
 // afterKill holds what is said of a run that was killed against what is true.
 func (h *hunt) afterKill(t *testing.T, id string) {
 	st := h.desk.status(t, id)
-	if st.State != migrate.StateOpen && st.State != migrate.StateGoingBack {
+	if st.State != migrate.StateOpen && st.State != migrate.StateWaiting && st.State != migrate.StateGoingBack {
 		t.Errorf("after a kill run %s is %s", id, st.State)
 	}
 	if want := fmt.Sprintf("slipway resume %s", id); !strings.Contains(st.Next, want) {
