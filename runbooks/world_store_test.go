@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/treecopy/treetest"
@@ -77,10 +78,10 @@ func TestMain(m *testing.M) {
 // catalog is of two tables.
 func catalog() dbcopy.Catalog {
 	table := func(name string) dbcopy.Table {
-		return dbcopy.Table{Name: name, Collation: "utf8mb4_general_ci", Columns: []dbcopy.Column{{Name: "id", Type: "int", Kind: dbcopy.Number}}, Key: []string{"id"}, Rows: 15, Bytes: 150,
+		return dbcopy.Table{Name: name, Collation: "utf8mb4_general_ci", Columns: []value.Column{{Name: "id", Type: "int", Kind: value.Number}}, Key: []string{"id"}, Rows: 15, Bytes: 150,
 			Create: "CREATE TABLE `" + name + "` (\n  `id` int(11) NOT NULL,\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB"}
 	}
-	return dbcopy.Catalog{Checksum: dbcopy.ChecksumName, Schemas: []dbcopy.Schema{{Name: "shop", Tables: []dbcopy.Table{table("items"), table("orders")}}}}
+	return dbcopy.Catalog{Checksum: value.ChecksumName, Schemas: []dbcopy.Schema{{Name: "shop", Tables: []dbcopy.Table{table("items"), table("orders")}}}}
 }
 
 // store is the snapshots of the run: how far each part has come. What is whole is read from the shared disk.

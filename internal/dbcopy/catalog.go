@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
 // Catalog is what an artifact holds besides the rows' bytes: the manifest's detail. Its JSON is part of the artifact's
@@ -37,22 +38,22 @@ type Schema struct {
 
 // Table is one base table.
 type Table struct {
-	Name      string   `json:"name"`
-	Create    string   `json:"create"` // as the source printed it
-	Collation string   `json:"collation"`
-	Columns   []Column `json:"columns"`
+	Name      string         `json:"name"`
+	Create    string         `json:"create"` // as the source printed it
+	Collation string         `json:"collation"`
+	Columns   []value.Column `json:"columns"`
 	// Key is the columns, in order, of the key that chunks are ranges of. Empty: the table has no key for which
 	// both servers agree on ranges, and it is read in one go and compared as a whole.
 	Key []string `json:"key,omitempty"`
 	// Primary names the columns of the primary key, for messages; it may be set where Key is empty.
 	Primary []string `json:"primary,omitempty"`
 	// OddChoice: an ENUM column has rows with the value 0, which isn't one of its labels.
-	OddChoice bool    `json:"odd_choice,omitempty"`
-	MaxRow    int64   `json:"max_row"` // the largest row, in bytes of canonical values
-	Rows      int64   `json:"rows"`
-	Bytes     int64   `json:"bytes"`
-	Sum       Sum     `json:"sum"` // of all rows, as the source's server computed it
-	Chunks    []Chunk `json:"chunks"`
+	OddChoice bool      `json:"odd_choice,omitempty"`
+	MaxRow    int64     `json:"max_row"` // the largest row, in bytes of canonical values
+	Rows      int64     `json:"rows"`
+	Bytes     int64     `json:"bytes"`
+	Sum       value.Sum `json:"sum"` // of all rows, as the source's server computed it
+	Chunks    []Chunk   `json:"chunks"`
 
 	estRows, estBytes int64 // the server's estimates, while a snapshot is taken
 }
@@ -60,12 +61,12 @@ type Table struct {
 // Chunk is the rows of one file. In a table with a Key, the chunks' ranges cover all values that the key can have:
 // the first has no After, the last no UpTo.
 type Chunk struct {
-	File  string `json:"file"`
-	Rows  int64  `json:"rows"`
-	Bytes int64  `json:"bytes"`
-	After Bound  `json:"after,omitempty"`
-	UpTo  Bound  `json:"up_to,omitempty"`
-	Sum   Sum    `json:"sum"` // in a table with a Key as the source's server computed it; else of the rows as read
+	File  string      `json:"file"`
+	Rows  int64       `json:"rows"`
+	Bytes int64       `json:"bytes"`
+	After value.Bound `json:"after,omitempty"`
+	UpTo  value.Bound `json:"up_to,omitempty"`
+	Sum   value.Sum   `json:"sum"` // in a table with a Key as the source's server computed it; else of the rows as read
 }
 
 // View is one view.
@@ -84,10 +85,10 @@ type LeftOut struct {
 func (l LeftOut) in(schema string) string { return l.Kind + " " + schema + "." + l.Name }
 
 // key gives the columns of the range key.
-func (t *Table) key() []Column {
-	out := make([]Column, 0, len(t.Key))
+func (t *Table) key() []value.Column {
+	out := make([]value.Column, 0, len(t.Key))
 	for _, name := range t.Key {
-		i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
+		i := slices.IndexFunc(t.Columns, func(c value.Column) bool { return c.Name == name })
 		out = append(out, t.Columns[i])
 	}
 	return out
@@ -95,18 +96,18 @@ func (t *Table) key() []Column {
 
 // check refuses a catalog that this program can't go by.
 func (c *Catalog) check() error {
-	if c.Checksum != ChecksumName {
-		return fmt.Errorf("the snapshot's checksums are made by %q, and this program makes %q; take a new snapshot", c.Checksum, ChecksumName)
+	if c.Checksum != value.ChecksumName {
+		return fmt.Errorf("the snapshot's checksums are made by %q, and this program makes %q; take a new snapshot", c.Checksum, value.ChecksumName)
 	}
 	for _, s := range c.Schemas {
 		for _, t := range s.Tables {
 			for _, col := range t.Columns {
-				if k, ok := kindOf(col.Type); !ok || k != col.Kind {
+				if k, ok := value.KindOf(col.Type); !ok || k != col.Kind {
 					return fmt.Errorf("column %s.%s.%s: type %s of kind %s isn't one that this program knows; take a new snapshot", s.Name, t.Name, col.Name, col.Type, col.Kind)
 				}
 			}
 			for _, k := range t.Key {
-				if !slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Name == k }) {
+				if !slices.ContainsFunc(t.Columns, func(c value.Column) bool { return c.Name == k }) {
 					return fmt.Errorf("table %s.%s: its key's column %s isn't one of its columns", s.Name, t.Name, k)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
 // mostKeys is how many values of a unique key are tried at the target; a key with more is tried in part, and that is said.
@@ -26,8 +27,8 @@ func (c *checker) duplicates(ctx context.Context) error {
 	for i := range c.defs.tables {
 		d := &c.defs.tables[i]
 		moved := slices.DeleteFunc(slices.Clone(d.Moved), func(name string) bool {
-			return !slices.ContainsFunc(d.table.Columns, func(col Column) bool {
-				return col.Name == name && col.Collation != "" && (col.Kind == Short || col.Kind == Long)
+			return !slices.ContainsFunc(d.table.Columns, func(col value.Column) bool {
+				return col.Name == name && col.Collation != "" && (col.Kind == value.Short || col.Kind == value.Long)
 			})
 		})
 		if len(moved) == 0 {
@@ -114,7 +115,7 @@ func (c *checker) tryKey(ctx context.Context, d *definition, schema string, k un
 		}
 		for i, v := range vals {
 			stmt = append(stmt, map[bool]string{true: "(", false: ","}[i == 0]...)
-			stmt = appendQuoted(stmt, v)
+			stmt = value.AppendQuoted(stmt, v)
 		}
 		if stmt = append(stmt, ')', ','); len(stmt) > batch {
 			stmt = stmt[:len(stmt)-1]

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
 // TestCorruption alters a verified target in one way at a time. Each must be found, and the rows named.
@@ -131,18 +133,18 @@ func TestSourceChecksumsAreTheServers(t *testing.T) {
 	}
 	defer v.close()
 	table := &sv.Catalog.Schemas[0].Tables[0]
-	h := hasher{cs: table.Columns}
-	var want Sum
-	want.add(h.row([][]byte{[]byte("1"), []byte("x")}))
-	want.add(h.row([][]byte{[]byte("2"), nil}))
-	rows, sum, err := serverSum(t.Context(), v.conns[0], source, "sums", table, nil, nil, nil)
+	h := value.Hasher{Columns: table.Columns}
+	var want value.Sum
+	want.Add(h.Row([][]byte{[]byte("1"), []byte("x")}))
+	want.Add(h.Row([][]byte{[]byte("2"), nil}))
+	rows, sum, err := serverSum(t.Context(), v.conns[0], value.MariaDB, "sums", table, nil, nil, nil)
 	if err != nil || rows != 2 || sum != want {
 		t.Errorf("the server says %d rows, %s; want 2, %s (%v)", rows, sum, want, err)
 	}
 	// A dump that reads something else is not kept.
 	d := &dump{ep: src.ep, o: Options{ChunkBytes: 100}}
 	r := &tableDump{dump: d, conn: v.conns[0], schema: "sums", t: table}
-	for name, c := range map[string]Chunk{"another sum": {Rows: 2, Sum: Sum{lo: 1}}, "a row less": {Rows: 1, Sum: want}} {
+	for name, c := range map[string]Chunk{"another sum": {Rows: 2}, "a row less": {Rows: 1, Sum: want}} {
 		if err := r.hold(t.Context(), "chunk 1", c, nil); !errors.Is(err, ErrReadWrong) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
 // find names the rows that differ in a part whose checksum does. Values are not named: they are customers'.
@@ -41,21 +43,21 @@ func (v *verify) findInRange(ctx context.Context, p part) error {
 	t := p.def.table
 	var at []int
 	for _, k := range t.key() {
-		at = append(at, slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == k.Name }))
+		at = append(at, slices.IndexFunc(t.Columns, func(c value.Column) bool { return c.Name == k.Name }))
 	}
 	keyOf := func(vals [][]byte) string {
 		key := make([][]byte, len(at))
 		for i, k := range at {
 			key[i] = vals[k]
 		}
-		return string(appendRow(nil, key))
+		return string(value.Append(nil, key))
 	}
 	want := map[string][]byte{}
 	var order []string
 	if p.chunk.File != "" {
 		err := v.stored(p.chunk.File, len(t.Columns), func(vals [][]byte) error {
 			k := keyOf(vals)
-			want[k] = appendRow(nil, vals)
+			want[k] = value.Append(nil, vals)
 			order = append(order, k)
 			return nil
 		})
@@ -63,7 +65,7 @@ func (v *verify) findInRange(ctx context.Context, p part) error {
 			return err
 		}
 	}
-	where, err := within(t.key(), p.chunk.After, p.chunk.UpTo)
+	where, err := value.Within(t.key(), p.chunk.After, p.chunk.UpTo)
 	if err != nil {
 		return err
 	}
@@ -75,10 +77,10 @@ func (v *verify) findInRange(ctx context.Context, p part) error {
 			return nil
 		}
 		delete(want, k)
-		if bytes.Equal(row, appendRow(nil, vals)) {
+		if bytes.Equal(row, value.Append(nil, vals)) {
 			return nil
 		}
-		was, err := newRowReader(bytes.NewReader(row), len(t.Columns)).next()
+		was, err := value.NewReader(bytes.NewReader(row), len(t.Columns)).Next()
 		if err != nil {
 			return err
 		}
@@ -93,7 +95,7 @@ func (v *verify) findInRange(ctx context.Context, p part) error {
 		if !left {
 			continue
 		}
-		vals, err := newRowReader(bytes.NewReader(row), len(t.Columns)).next()
+		vals, err := value.NewReader(bytes.NewReader(row), len(t.Columns)).Next()
 		if err != nil {
 			return err
 		}
@@ -120,7 +122,7 @@ func (v *verify) findInTable(ctx context.Context, p part) error {
 	t := p.def.table
 	type digest [16]byte
 	digestOf := func(vals [][]byte) (d digest) {
-		sum := sha256.Sum256(appendRow(nil, vals))
+		sum := sha256.Sum256(value.Append(nil, vals))
 		copy(d[:], sum[:])
 		return d
 	}
@@ -188,9 +190,9 @@ func (v *verify) stored(name string, columns int, do func([][]byte) error) error
 }
 
 func eachRow(r io.Reader, columns int, do func([][]byte) error) error {
-	rows := newRowReader(r, columns)
+	rows := value.NewReader(r, columns)
 	for {
-		vals, err := rows.next()
+		vals, err := rows.Next()
 		if err == io.EOF {
 			return nil
 		}
@@ -206,14 +208,14 @@ func eachRow(r io.Reader, columns int, do func([][]byte) error) error {
 // onTarget calls do with each row that the target has in a range.
 func (v *verify) onTarget(ctx context.Context, p part, where string, do func([][]byte) error) error {
 	t := p.def.table
-	rows, err := v.db.QueryContext(ctx, "SELECT "+readAll(target, t.Columns)+" FROM "+qualified(p.def.schema, t.Name)+where)
+	rows, err := v.db.QueryContext(ctx, "SELECT "+value.ReadAll(value.MySQL, t.Columns)+" FROM "+qualified(p.def.schema, t.Name)+where)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	in := newRowScanner(t.Columns)
+	in := value.NewScanner(t.Columns)
 	for rows.Next() {
-		vals, err := in.scan(rows)
+		vals, err := in.Scan(rows)
 		if err == nil {
 			err = do(vals)
 		}

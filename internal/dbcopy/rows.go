@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -207,21 +208,21 @@ func (w *rowLoader) insert(ctx context.Context, j job) error {
 		return err
 	}
 	defer src.Close()
-	var stored []Column
+	var stored []value.Column
 	var at []int
 	for i, c := range t.Columns {
 		if !c.Generated {
 			stored, at = append(stored, c), append(at, i)
 		}
 	}
-	head := "INSERT INTO " + qualified(j.def.schema, t.Name) + " (" + columnNames(stored) + ") VALUES "
-	rows := newRowReader(src, len(t.Columns))
+	head := "INSERT INTO " + qualified(j.def.schema, t.Name) + " (" + value.Names(stored) + ") VALUES "
+	rows := value.NewReader(src, len(t.Columns))
 	in := &inserter{w: w, j: j, head: head, limit: min(statementBytes, int(w.most)/2), stmt: w.stmt[:0]}
 	odd := &inserter{w: w, j: j, head: head, limit: in.limit, stmt: w.odd[:0], loose: true}
 	defer func() { w.stmt, w.odd = in.stmt, odd.stmt }()
 	var total int64
 	for ; ; total++ {
-		vals, err := rows.next()
+		vals, err := rows.Next()
 		if err == io.EOF {
 			break
 		}
@@ -233,7 +234,7 @@ func (w *rowLoader) insert(ctx context.Context, j job) error {
 		}
 		to := in
 		for i, c := range t.Columns {
-			if c.oddChoice(vals[i]) {
+			if c.OddChoice(vals[i]) {
 				to = odd
 			}
 		}
@@ -262,7 +263,7 @@ type inserter struct {
 }
 
 // row adds a row: the n-th of the chunk.
-func (in *inserter) row(ctx context.Context, n int64, stored []Column, vals [][]byte, at []int) (err error) {
+func (in *inserter) row(ctx context.Context, n int64, stored []value.Column, vals [][]byte, at []int) (err error) {
 	if len(in.rows) == 0 {
 		in.stmt = append(in.stmt[:0], in.head...)
 	}
@@ -275,7 +276,7 @@ func (in *inserter) row(ctx context.Context, n int64, stored []Column, vals [][]
 		if k > 0 {
 			in.stmt = append(in.stmt, ',')
 		}
-		if in.stmt, err = c.literal(in.stmt, vals[at[k]]); err != nil {
+		if in.stmt, err = c.Literal(in.stmt, vals[at[k]]); err != nil {
 			return fmt.Errorf("row %d: %w", n+1, errors.Join(errContents, err))
 		}
 	}
@@ -351,9 +352,9 @@ func (l *load) keyOf(j job, n int64) (string, error) {
 		return "", err
 	}
 	defer src.Close()
-	rows := newRowReader(src, len(j.def.table.Columns))
+	rows := value.NewReader(src, len(j.def.table.Columns))
 	for i := int64(0); ; i++ {
-		vals, err := rows.next()
+		vals, err := rows.Next()
 		if err != nil {
 			return "", err
 		}
@@ -383,7 +384,7 @@ func printKey(t *Table, vals [][]byte) string {
 		switch v := vals[i]; {
 		case v == nil:
 			parts = append(parts, ddl.Quote(c.Name)+"=NULL")
-		case c.Kind == Number || c.Kind == Bits || c.Kind == Year:
+		case c.Kind == value.Number || c.Kind == value.Bits || c.Kind == value.Year:
 			parts = append(parts, fmt.Sprintf("%s=%s", ddl.Quote(c.Name), v))
 		case len(v) > mostKey:
 			parts = append(parts, fmt.Sprintf("%s=%q… (%d bytes)", ddl.Quote(c.Name), v[:mostKey], len(v)))

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -274,7 +275,7 @@ type tableDump struct {
 	schema string
 	no     int
 	t      *Table
-	hash   hasher
+	hash   value.Hasher
 	buf    []byte
 	file   *snapshot.Chunk
 	cur    Chunk
@@ -293,8 +294,8 @@ func (r *tableDump) run(ctx context.Context) (err error) {
 			err = errors.Join(err, cerr)
 		}
 	}()
-	r.hash.cs = r.t.Columns
-	from := "SELECT " + readAll(source, r.t.Columns) + " FROM " + qualified(r.schema, r.t.Name)
+	r.hash.Columns = r.t.Columns
+	from := "SELECT " + value.ReadAll(value.MariaDB, r.t.Columns) + " FROM " + qualified(r.schema, r.t.Name)
 	key := r.t.key()
 	if len(key) == 0 {
 		if _, err := r.batch(ctx, from, nil, nil); err != nil {
@@ -306,14 +307,14 @@ func (r *tableDump) run(ctx context.Context) (err error) {
 	if r.t.estRows > 0 && r.t.estBytes > 0 {
 		limit = r.o.ChunkBytes * r.t.estRows / r.t.estBytes
 	}
-	var last Bound
+	var last value.Bound
 	for {
 		limit = max(1, min(limit, mostRows))
-		where, err := within(key, last, nil)
+		where, err := value.Within(key, last, nil)
 		if err != nil {
 			return err
 		}
-		n, err := r.batch(ctx, fmt.Sprintf("%s%s ORDER BY %s LIMIT %d", from, where, columnNames(key), limit), key, &last)
+		n, err := r.batch(ctx, fmt.Sprintf("%s%s ORDER BY %s LIMIT %d", from, where, value.Names(key), limit), key, &last)
 		if err != nil {
 			return err
 		}
@@ -328,27 +329,27 @@ func (r *tableDump) run(ctx context.Context) (err error) {
 
 // batch reads the rows of one query into one chunk or more and has the server compute the checksums of those that it
 // ended. last is set to the key of the last row.
-func (r *tableDump) batch(ctx context.Context, query string, key []Column, last *Bound) (n int64, err error) {
+func (r *tableDump) batch(ctx context.Context, query string, key []value.Column, last *value.Bound) (n int64, err error) {
 	first := len(r.t.Chunks)
 	rows, err := r.conn.QueryContext(ctx, query)
 	if err != nil {
 		return 0, r.ep.explain(err)
 	}
 	defer rows.Close()
-	in := newRowScanner(r.t.Columns)
+	in := value.NewScanner(r.t.Columns)
 	at := make([]int, len(key))
 	for i, k := range key {
-		at[i] = slices.IndexFunc(r.t.Columns, func(c Column) bool { return c.Name == k.Name })
+		at[i] = slices.IndexFunc(r.t.Columns, func(c value.Column) bool { return c.Name == k.Name })
 	}
 	for ; rows.Next(); n++ {
-		vals, err := in.scan(rows)
+		vals, err := in.Scan(rows)
 		if err != nil {
 			return n, err
 		}
 		var size int64
 		for i, c := range r.t.Columns {
 			size += int64(len(vals[i]))
-			r.t.OddChoice = r.t.OddChoice || c.oddChoice(vals[i])
+			r.t.OddChoice = r.t.OddChoice || c.OddChoice(vals[i])
 		}
 		if err := r.row(vals, size); err != nil {
 			return n, err
@@ -376,41 +377,10 @@ func (r *tableDump) batch(ctx context.Context, query string, key []Column, last 
 	return n, r.compare(ctx, first)
 }
 
-// rowScanner reads rows of readAll into canonical values, valid until the next row.
-type rowScanner struct {
-	cs   []Column
-	vals [][]byte
-	raw  []sql.RawBytes
-	ptrs []any
-}
-
-func newRowScanner(cs []Column) *rowScanner {
-	s := &rowScanner{cs, make([][]byte, len(cs)), make([]sql.RawBytes, len(cs)), make([]any, len(cs))}
-	for i := range s.raw {
-		s.ptrs[i] = &s.raw[i]
-	}
-	return s
-}
-
-func (s *rowScanner) scan(rows *sql.Rows) (_ [][]byte, err error) {
-	if err := rows.Scan(s.ptrs...); err != nil {
-		return nil, err
-	}
-	for i, c := range s.cs {
-		if s.vals[i] = s.raw[i]; s.raw[i] == nil {
-			continue
-		}
-		if s.vals[i], err = c.canonical(s.raw[i]); err != nil {
-			return nil, err
-		}
-	}
-	return s.vals, nil
-}
-
 // keepKey copies a row's key, reusing the room of the one before.
-func keepKey(to Bound, vals [][]byte, at []int) Bound {
+func keepKey(to value.Bound, vals [][]byte, at []int) value.Bound {
 	if to == nil {
-		to = make(Bound, len(at))
+		to = make(value.Bound, len(at))
 	}
 	for i, k := range at {
 		to[i] = append(to[i][:0], vals[k]...)
@@ -431,11 +401,11 @@ func (r *tableDump) row(vals [][]byte, size int64) (err error) {
 			r.cur.After = r.t.Chunks[n-1].UpTo
 		}
 	}
-	r.buf = appendRow(r.buf[:0], vals)
+	r.buf = value.Append(r.buf[:0], vals)
 	if _, err := r.file.Write(r.buf); err != nil {
 		return err
 	}
-	r.cur.Sum.add(r.hash.row(vals))
+	r.cur.Sum.Add(r.hash.Row(vals))
 	r.cur.Rows++
 	r.cur.Bytes += size
 	r.t.MaxRow = max(r.t.MaxRow, size)
@@ -454,7 +424,7 @@ func (r *tableDump) end() error {
 		return err
 	}
 	r.t.Rows, r.t.Bytes = r.t.Rows+r.cur.Rows, r.t.Bytes+r.cur.Bytes
-	r.t.Sum.addSum(r.cur.Sum)
+	r.t.Sum.AddSum(r.cur.Sum)
 	r.t.Chunks = append(r.t.Chunks, r.cur)
 	return nil
 }
@@ -495,8 +465,8 @@ func (r *tableDump) compare(ctx context.Context, first int) error {
 	return nil
 }
 
-func (r *tableDump) hold(ctx context.Context, what string, c Chunk, key []Column) error {
-	rows, sum, err := serverSum(ctx, r.conn, source, r.schema, r.t, key, c.After, c.UpTo)
+func (r *tableDump) hold(ctx context.Context, what string, c Chunk, key []value.Column) error {
+	rows, sum, err := serverSum(ctx, r.conn, value.MariaDB, r.schema, r.t, key, c.After, c.UpTo)
 	if err != nil {
 		return fmt.Errorf("checksum of %s: %w", what, r.ep.explain(err))
 	}
@@ -507,16 +477,16 @@ func (r *tableDump) hold(ctx context.Context, what string, c Chunk, key []Column
 }
 
 // serverSum has a server count the rows of a range and add up their hashes.
-func serverSum(ctx context.Context, q queryer, s side, schema string, t *Table, key []Column, after, upTo Bound) (rows int64, sum Sum, err error) {
-	where, err := within(key, after, upTo)
+func serverSum(ctx context.Context, q queryer, f value.Flavor, schema string, t *Table, key []value.Column, after, upTo value.Bound) (rows int64, sum value.Sum, err error) {
+	where, err := value.Within(key, after, upTo)
 	if err != nil {
 		return 0, sum, err
 	}
 	var text string
-	err = q.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM("+rowHash(s, t.Columns)+"),0) FROM "+qualified(schema, t.Name)+where).Scan(&rows, &text)
+	err = q.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM("+value.Hash(f, t.Columns)+"),0) FROM "+qualified(schema, t.Name)+where).Scan(&rows, &text)
 	if err != nil {
 		return 0, sum, err
 	}
-	sum, err = ParseSum(text)
+	sum, err = value.ParseSum(text)
 	return rows, sum, err
 }

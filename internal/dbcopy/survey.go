@@ -10,6 +10,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
 // Survey is what is in the source's schemas, and what about them matters to the copy.
@@ -63,7 +64,7 @@ func (s *surveyor) found(check string, sev Severity, object, fix, f string, a ..
 // survey looks at the server and the schemas and refuses nothing by itself.
 func survey(ctx context.Context, q queryer, schemas []string) (Survey, error) {
 	s := &surveyor{q: q}
-	s.out.Catalog.Checksum = ChecksumName
+	s.out.Catalog.Checksum = value.ChecksumName
 	if len(schemas) == 0 {
 		return s.out, errors.New("no schema was named to copy")
 	}
@@ -188,7 +189,7 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 
 // escape is for text inside '...' in a text session whose sql_mode has no NO_BACKSLASH_ESCAPES.
 func escape(text string) string {
-	q := appendQuoted(nil, []byte(text))
+	q := value.AppendQuoted(nil, []byte(text))
 	return string(q[1 : len(q)-1])
 }
 
@@ -297,13 +298,13 @@ func (s *surveyor) table(ctx context.Context, schema, name, collation string) (T
 		return t, err
 	}
 	var err error
-	t.Columns, err = collect(ctx, s.q, func(r *sql.Rows) (c Column, err error) {
+	t.Columns, err = collect(ctx, s.q, func(r *sql.Rows) (c value.Column, err error) {
 		var columnType, null, generated string
 		if err := r.Scan(&c.Name, &c.Type, &columnType, &null, &c.Charset, &c.Collation, &generated); err != nil {
 			return c, err
 		}
 		var known bool
-		if c.Kind, known = kindOf(c.Type); !known {
+		if c.Kind, known = value.KindOf(c.Type); !known {
 			s.found("type", Refuse, object+", column "+c.Name, "", "its type %s can't be carried", c.Type)
 		}
 		c.Null, c.Generated = null == "YES", generated == "ALWAYS"
@@ -342,9 +343,9 @@ func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
 		for ; to < len(parts) && parts[to].index == parts[from].index; to++ {
 			p := parts[to]
 			names = append(names, p.column)
-			i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == p.column })
+			i := slices.IndexFunc(t.Columns, func(c value.Column) bool { return c.Name == p.column })
 			whole = whole && p.null == "" && p.kind == "BTREE"
-			fit = fit && i >= 0 && t.Columns[i].orders() && !p.prefix.Valid && p.direction == "A" && p.null == "" && p.kind == "BTREE"
+			fit = fit && i >= 0 && t.Columns[i].Orders() && !p.prefix.Valid && p.direction == "A" && p.null == "" && p.kind == "BTREE"
 		}
 		if parts[from].index == "PRIMARY" {
 			t.Primary = names

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -113,7 +114,7 @@ type part struct {
 	chunk *Chunk // nil: the whole table
 }
 
-func (p part) want() (int64, Sum) {
+func (p part) want() (int64, value.Sum) {
 	if p.chunk == nil {
 		return p.def.table.Rows, p.def.table.Sum
 	}
@@ -236,12 +237,12 @@ func (v *verify) sums(ctx context.Context, parts []part) ([]part, error) {
 					return nil
 				}
 				p := parts[i]
-				var key []Column
-				var after, upTo Bound
+				var key []value.Column
+				var after, upTo value.Bound
 				if p.chunk != nil {
 					key, after, upTo = p.def.table.key(), p.chunk.After, p.chunk.UpTo
 				}
-				rows, sum, err := serverSum(ctx, v.db, target, p.def.schema, p.def.table, key, after, upTo)
+				rows, sum, err := serverSum(ctx, v.db, value.MySQL, p.def.schema, p.def.table, key, after, upTo)
 				if number(err) == 1054 { // unknown column
 					err = nil
 					rows = -1

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/steptest"
@@ -146,12 +147,12 @@ func artifact(t *testing.T) (*snapshot.Store, snapshot.Rows) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	columns := []dbcopy.Column{{Name: "id", Type: "int", Kind: dbcopy.Number}}
+	columns := []value.Column{{Name: "id", Type: "int", Kind: value.Number}}
 	table := func(name string) dbcopy.Table {
 		return dbcopy.Table{Name: name, Collation: "utf8mb4_general_ci", Columns: columns, Key: []string{"id"}, Rows: 15, Bytes: 150,
 			Create: "CREATE TABLE `" + name + "` (\n  `id` int(11) NOT NULL DEFAULT uuid_short(),\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB"}
 	}
-	art, err := w.Commit(t.Context(), snapshot.Contents{Tool: "test", From: "db2", Detail: dbcopy.Catalog{Checksum: dbcopy.ChecksumName,
+	art, err := w.Commit(t.Context(), snapshot.Contents{Tool: "test", From: "db2", Detail: dbcopy.Catalog{Checksum: value.ChecksumName,
 		Schemas: []dbcopy.Schema{{Name: "shop", Tables: []dbcopy.Table{table("items"), table("orders")}}}}})
 	if err != nil {
 		t.Fatal(err)

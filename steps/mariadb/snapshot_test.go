@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/steptest"
@@ -27,8 +28,8 @@ func (f *fakeSource) Survey(context.Context, []string) (dbcopy.Survey, error) {
 }
 
 func catalog() dbcopy.Catalog {
-	return dbcopy.Catalog{Checksum: dbcopy.ChecksumName, Schemas: []dbcopy.Schema{{Name: "shop", Tables: []dbcopy.Table{{Name: "orders", Rows: 3, Bytes: 9,
-		Columns: []dbcopy.Column{{Name: "id", Type: "int", Kind: dbcopy.Number}}, Key: []string{"id"}}}, Views: []dbcopy.View{}, LeftOut: []dbcopy.LeftOut{{Kind: "trigger", Name: "tr"}}}}}
+	return dbcopy.Catalog{Checksum: value.ChecksumName, Schemas: []dbcopy.Schema{{Name: "shop", Tables: []dbcopy.Table{{Name: "orders", Rows: 3, Bytes: 9,
+		Columns: []value.Column{{Name: "id", Type: "int", Kind: value.Number}}, Key: []string{"id"}}}, Views: []dbcopy.View{}, LeftOut: []dbcopy.LeftOut{{Kind: "trigger", Name: "tr"}}}}}
 }
 
 // Take writes what a killed one leaves, or the whole, as the real one does: through the store.

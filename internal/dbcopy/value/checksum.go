@@ -1,4 +1,4 @@
-package dbcopy
+package value
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ const ChecksumName = "sum-sha256-64/1"
 
 // term is what a column adds to a row before it is hashed: SQL expressions for CONCAT. It is written apart from read
 // on purpose: what the dump reads and what the server hashes must not be wrong in the same way.
-func (c Column) term(s side) string {
+func (c Column) term(s Flavor) string {
 	q := ddl.Quote(c.Name)
 	orN := func(e string) string {
 		if !c.Null {
@@ -61,15 +61,15 @@ func (c Column) term(s side) string {
 	case Geometry:
 		return orN("SHA2(CONCAT(" + asBytes + "," + q + "),256)")
 	case Address:
-		if s == source {
+		if s == MariaDB {
 			q = "CAST(" + q + " AS CHAR CHARACTER SET ascii)"
 		}
 	}
 	return orN("LENGTH("+q+")") + ",':'," + orEmpty(q)
 }
 
-// rowHash is the SQL expression of a row's hash, an unsigned BIGINT.
-func rowHash(s side, cs []Column) string {
+// Hash is the SQL expression of a row's hash, an unsigned BIGINT.
+func Hash(s Flavor, cs []Column) string {
 	terms := make([]string, len(cs))
 	for i, c := range cs {
 		terms[i] = c.term(s)
@@ -77,15 +77,16 @@ func rowHash(s side, cs []Column) string {
 	return "CAST(CONV(LEFT(SHA2(CONCAT(" + asBytes + "," + strings.Join(terms, ",") + "),256),16),16,10) AS UNSIGNED)"
 }
 
-// hasher computes on this side what rowHash computes in the server, from canonical values.
-type hasher struct {
-	cs  []Column
-	buf []byte
+// Hasher computes on this side what Hash computes in the server, from canonical values.
+type Hasher struct {
+	Columns []Column
+	buf     []byte
 }
 
-func (h *hasher) row(vals [][]byte) uint64 {
+// Row is the hash of one row.
+func (h *Hasher) Row(vals [][]byte) uint64 {
 	b := h.buf[:0]
-	for i, c := range h.cs {
+	for i, c := range h.Columns {
 		v := vals[i]
 		null := v == nil
 		switch c.Kind {
@@ -131,13 +132,15 @@ func appendSized(b, v []byte, null bool) []byte {
 // Sum is a checksum: a sum of row hashes of 64 bits each, over at most 2^64 rows. It prints as a decimal number.
 type Sum struct{ hi, lo uint64 }
 
-func (s *Sum) add(h uint64) {
+// Add adds the hash of a row.
+func (s *Sum) Add(h uint64) {
 	var carry uint64
 	s.lo, carry = bits.Add64(s.lo, h, 0)
 	s.hi += carry
 }
 
-func (s *Sum) addSum(t Sum) {
+// AddSum adds the checksum of other rows.
+func (s *Sum) AddSum(t Sum) {
 	var carry uint64
 	s.lo, carry = bits.Add64(s.lo, t.lo, 0)
 	s.hi, _ = bits.Add64(s.hi, t.hi, carry)

@@ -1,4 +1,6 @@
-package dbcopy
+// Package value is what a column's value is on its way between the two servers: the SQL that reads it, its canonical
+// bytes, the literal that stores it, its place in a row's checksum, in a chunk's edge and in a file. It dials nothing.
+package value
 
 import (
 	"bytes"
@@ -48,8 +50,8 @@ type Column struct {
 	Collation string `json:"collation,omitempty"`
 }
 
-// kindOf gives the kind of a type, by information_schema's DATA_TYPE.
-func kindOf(dataType string) (Kind, bool) {
+// KindOf gives the kind of a type, by information_schema's DATA_TYPE.
+func KindOf(dataType string) (Kind, bool) {
 	switch dataType {
 	case "tinyint", "smallint", "mediumint", "int", "bigint", "decimal":
 		return Number, true
@@ -75,16 +77,16 @@ func kindOf(dataType string) (Kind, bool) {
 	return "", false
 }
 
-// side is whose SQL is being written: the two servers hold addresses in different types.
-type side bool
+// Flavor is whose SQL is being written: the two servers hold addresses in different types.
+type Flavor bool
 
 const (
-	source side = false
-	target side = true
+	MariaDB Flavor = false
+	MySQL   Flavor = true
 )
 
 // read is the expression that a row session reads a column's canonical value with.
-func (c Column) read(s side) string {
+func (c Column) read(s Flavor) string {
 	q := ddl.Quote(c.Name)
 	switch c.Kind {
 	case Bits, Year:
@@ -98,15 +100,15 @@ func (c Column) read(s side) string {
 	case Choice:
 		return "CONCAT(" + asBytes + "," + q + "+0,'='," + q + ")"
 	case Address:
-		if s == source {
+		if s == MariaDB {
 			return "CAST(" + q + " AS CHAR CHARACTER SET ascii)"
 		}
 	}
 	return q
 }
 
-// readAll is the list of all columns' read.
-func readAll(s side, cs []Column) string {
+// ReadAll is the list of all columns' read.
+func ReadAll(s Flavor, cs []Column) string {
 	exprs := make([]string, len(cs))
 	for i, c := range cs {
 		exprs[i] = c.read(s)
@@ -115,7 +117,7 @@ func readAll(s side, cs []Column) string {
 }
 
 // canonical turns what the driver gave for read into the canonical value; v is not NULL.
-func (c Column) canonical(v []byte) ([]byte, error) {
+func (c Column) Canonical(v []byte) ([]byte, error) {
 	switch c.Kind {
 	case Float:
 		if len(v) != pointSize {
@@ -129,12 +131,12 @@ func (c Column) canonical(v []byte) ([]byte, error) {
 	return v, nil
 }
 
-// oddChoice: the value is what MariaDB stores for a label that the ENUM doesn't have. MySQL takes it only outside
+// OddChoice: the value is what MariaDB stores for a label that the ENUM doesn't have. MySQL takes it only outside
 // strict mode.
-func (c Column) oddChoice(v []byte) bool { return c.Type == "enum" && bytes.HasPrefix(v, []byte("0=")) }
+func (c Column) OddChoice(v []byte) bool { return c.Type == "enum" && bytes.HasPrefix(v, []byte("0=")) }
 
 // literal appends the SQL literal that stores canonical value v in the column; v is nil for NULL.
-func (c Column) literal(to, v []byte) ([]byte, error) {
+func (c Column) Literal(to, v []byte) ([]byte, error) {
 	if v == nil {
 		return append(to, "NULL"...), nil
 	}
@@ -161,7 +163,7 @@ func (c Column) literal(to, v []byte) ([]byte, error) {
 		// In quotes: a bare 0.1 is a DECIMAL, and a bare -0 an integer.
 		return append(strconv.AppendFloat(append(to, '\''), f, 'e', -1, 64), '\''), nil
 	}
-	return appendQuoted(to, v), nil
+	return AppendQuoted(to, v), nil
 }
 
 func numeric(v []byte) bool {
@@ -171,9 +173,9 @@ func numeric(v []byte) bool {
 	return len(v) > 0 && len(bytes.Trim(v, "0123456789.")) == 0
 }
 
-// appendQuoted appends bytes as a string literal. It is right in sessions without NO_BACKSLASH_ESCAPES whose
+// AppendQuoted appends bytes as a string literal. It is right in sessions without NO_BACKSLASH_ESCAPES whose
 // character_set_client is ASCII in all bytes below 0x80, such as utf8mb4.
-func appendQuoted(to, v []byte) []byte {
+func AppendQuoted(to, v []byte) []byte {
 	to = append(to, '\'')
 	for {
 		i := bytes.IndexAny(v, "'\\\x00")
@@ -194,7 +196,7 @@ func appendQuoted(to, v []byte) []byte {
 type Bound [][]byte
 
 // orders: ranges over this column mean the same set of rows on both servers, and an index serves them.
-func (c Column) orders() bool {
+func (c Column) Orders() bool {
 	switch c.Kind {
 	case Number, Temporal:
 		return true
@@ -206,14 +208,14 @@ func (c Column) orders() bool {
 
 // edge is a literal to compare the column with. Character columns are compared in their own collation: a literal's is
 // the weaker.
-func (c Column) edge(v []byte) (string, error) {
+func (c Column) Edge(v []byte) (string, error) {
 	switch {
 	case c.Kind == Short && c.Charset != "":
 		return fmt.Sprintf("_%s x'%x'", charsetName(c.Charset), v), nil
 	case c.Kind == Short:
 		return fmt.Sprintf("x'%x'", v), nil
 	}
-	b, err := c.literal(nil, v)
+	b, err := c.Literal(nil, v)
 	return string(b), err
 }
 
@@ -225,8 +227,8 @@ func charsetName(cs string) string {
 	return cs
 }
 
-// within is the condition that holds for rows after one edge and up to another, the latter included.
-func within(key []Column, after, upTo Bound) (string, error) {
+// Within is the condition that holds for rows after one edge and up to another, the latter included.
+func Within(key []Column, after, upTo Bound) (string, error) {
 	var parts []string
 	for _, side := range []struct {
 		b      Bound
@@ -249,7 +251,7 @@ func within(key []Column, after, upTo Bound) (string, error) {
 						op = side.eq
 					}
 				}
-				lit, err := key[j].edge(side.b[j])
+				lit, err := key[j].Edge(side.b[j])
 				if err != nil {
 					return "", fmt.Errorf("edge at column %s: %w", c.Name, err)
 				}
@@ -265,8 +267,8 @@ func within(key []Column, after, upTo Bound) (string, error) {
 	return " WHERE " + strings.Join(parts, " AND "), nil
 }
 
-// columnNames quotes and joins names.
-func columnNames(cs []Column) string {
+// Names quotes and joins names.
+func Names(cs []Column) string {
 	names := make([]string, len(cs))
 	for i, c := range cs {
 		names[i] = ddl.Quote(c.Name)

@@ -1,4 +1,4 @@
-package dbcopy
+package value
 
 import (
 	"bufio"
@@ -15,8 +15,8 @@ import (
 // maxValue bounds one value, in bytes: the servers' own limit (max_allowed_packet is at most 1 GiB).
 const maxValue = 1 << 30
 
-// appendRow appends one row.
-func appendRow(to []byte, vals [][]byte) []byte {
+// Append appends one row.
+func Append(to []byte, vals [][]byte) []byte {
 	for _, v := range vals {
 		if v == nil {
 			to = append(to, 0)
@@ -27,20 +27,20 @@ func appendRow(to []byte, vals [][]byte) []byte {
 	return to
 }
 
-// rowReader reads rows of n columns.
-type rowReader struct {
+// Reader reads rows of n columns.
+type Reader struct {
 	r    *bufio.Reader
 	vals [][]byte
 	buf  []byte
 	ends []int
 }
 
-func newRowReader(r io.Reader, n int) *rowReader {
-	return &rowReader{r: bufio.NewReaderSize(r, 64<<10), vals: make([][]byte, n), ends: make([]int, n), buf: make([]byte, 0, 4096)}
+func NewReader(r io.Reader, n int) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, 64<<10), vals: make([][]byte, n), ends: make([]int, n), buf: make([]byte, 0, 4096)}
 }
 
 // next gives the next row, valid until the next call, and io.EOF after the last.
-func (r *rowReader) next() ([][]byte, error) {
+func (r *Reader) Next() ([][]byte, error) {
 	r.buf = r.buf[:0]
 	for i := range r.vals {
 		n, err := binary.ReadUvarint(r.r)
@@ -75,7 +75,7 @@ func (r *rowReader) next() ([][]byte, error) {
 
 // fill reads n bytes behind buf, growing it by what has really come: a damaged length must not take the memory that
 // it claims.
-func (r *rowReader) fill(n int) error {
+func (r *Reader) fill(n int) error {
 	for n > 0 {
 		k := min(n, 1<<20)
 		from := len(r.buf)

@@ -1,4 +1,4 @@
-package dbcopy
+package value
 
 import (
 	"bytes"
@@ -75,16 +75,16 @@ func TestRowsComeBack(t *testing.T) {
 		ends := map[int]bool{0: true}
 		for range rapid.IntRange(0, 4).Draw(t, "rows") {
 			r := row(t, cs)
-			rows, file = append(rows, r), appendRow(file, r)
+			rows, file = append(rows, r), Append(file, r)
 			ends[len(file)] = true
 		}
 		for cut := 0; cut <= len(file); cut++ {
-			rd := newRowReader(iotestOneByte{bytes.NewReader(file[:cut])}, len(cs))
+			rd := NewReader(iotestOneByte{bytes.NewReader(file[:cut])}, len(cs))
 			n := 0
 			var err error
 			for {
 				var got [][]byte
-				if got, err = rd.next(); err != nil {
+				if got, err = rd.Next(); err != nil {
 					break
 				}
 				if !equal(got, rows[n]) {
@@ -106,20 +106,20 @@ func (o iotestOneByte) Read(b []byte) (int, error) { return o.r.Read(b[:min(1, l
 
 // FuzzRows: no bytes make the reader panic or take memory for what isn't there.
 func FuzzRows(f *testing.F) {
-	f.Add(appendRow(nil, [][]byte{nil, {}, []byte("x")}), 3)
+	f.Add(Append(nil, [][]byte{nil, {}, []byte("x")}), 3)
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x7f}, 1)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		if n < 1 || n > 20 {
 			return
 		}
-		rd := newRowReader(bytes.NewReader(b), n)
+		rd := NewReader(bytes.NewReader(b), n)
 		var again []byte
 		for {
-			r, err := rd.next()
+			r, err := rd.Next()
 			if err != nil {
 				break
 			}
-			again = appendRow(again, r)
+			again = Append(again, r)
 		}
 		// A length may be written in more bytes than it needs; then what comes back is shorter.
 		if len(again) > len(b) {
@@ -142,8 +142,8 @@ func TestHashTellsRowsApart(t *testing.T) {
 				b[i] = value(t, cs[i])
 			}
 		}
-		ha, hb := hasher{cs: cs}, hasher{cs: cs}
-		x, y := ha.row(a), hb.row(b)
+		ha, hb := Hasher{Columns: cs}, Hasher{Columns: cs}
+		x, y := ha.Row(a), hb.Row(b)
 		if equal(a, b) != bytes.Equal(ha.buf, hb.buf) || equal(a, b) != (x == y) {
 			t.Fatalf("%q and %q: %q and %q, %x and %x", a, b, ha.buf, hb.buf, x, y)
 		}
@@ -158,15 +158,15 @@ func TestSum(t *testing.T) {
 		var a, b, left, right Sum
 		for i, h := range hs {
 			want.Add(want, new(big.Int).SetUint64(h))
-			a.add(h)
-			b.add(hs[len(hs)-1-i])
+			a.Add(h)
+			b.Add(hs[len(hs)-1-i])
 			if i%2 == 0 {
-				left.add(h)
+				left.Add(h)
 			} else {
-				right.add(h)
+				right.Add(h)
 			}
 		}
-		left.addSum(right)
+		left.AddSum(right)
 		if a.String() != want.String() || a != b || a != left {
 			t.Fatalf("%s, %s, %s; want %s", a, b, left, want)
 		}
@@ -180,10 +180,10 @@ func TestSum(t *testing.T) {
 		}
 	})
 	var right, wrong Sum
-	right.add(7)
-	right.add(7)
-	wrong.add(9)
-	wrong.add(9)
+	right.Add(7)
+	right.Add(7)
+	wrong.Add(9)
+	wrong.Add(9)
 	if right == wrong {
 		t.Error("two equal rows with an equal error cancel")
 	}
@@ -206,7 +206,7 @@ func TestLiterals(t *testing.T) {
 		{Float, "double", point(0.1), "'1e-01'"}, {Float, "double", point(math.Copysign(0, -1)), "'-0e+00'"}, {Float, "double", point(1.1888468626894595e+281), "'1.1888468626894595e+281'"},
 		{Temporal, "date", []byte("0000-00-00"), "'0000-00-00'"}, {Short, "varchar", []byte("a'b\\c\x00d\n"), `'a\'b\\c\0d` + "\n'"}, {Short, "varchar", []byte{}, "''"},
 	} {
-		got, err := Column{Name: "c", Kind: c.kind, Type: c.typ}.literal(nil, c.in)
+		got, err := Column{Name: "c", Kind: c.kind, Type: c.typ}.Literal(nil, c.in)
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s %q: %s, %v; want %s", c.kind, c.in, got, err, c.want)
 		}
@@ -215,7 +215,7 @@ func TestLiterals(t *testing.T) {
 		kind Kind
 		in   string
 	}{{Number, "1; DROP"}, {Number, ""}, {Number, "-"}, {Number, "0x1"}, {Bits, "b"}, {Choice, "x=1"}, {Choice, ""}, {Float, "short"}, {Float, string(point(math.NaN()))}, {Float, string(point(math.Inf(1)))}} {
-		if got, err := (Column{Name: "c", Kind: c.kind}).literal(nil, []byte(c.in)); err == nil {
+		if got, err := (Column{Name: "c", Kind: c.kind}).Literal(nil, []byte(c.in)); err == nil {
 			t.Errorf("%s %q was taken: %s", c.kind, c.in, got)
 		}
 	}
@@ -235,61 +235,15 @@ func TestWithin(t *testing.T) {
 		{[]Column{id, name}, Bound{[]byte("5"), []byte("é")}, Bound{[]byte("9"), []byte("")},
 			" WHERE ((`id`>5) OR (`id`=5 AND `na``me`>_utf8mb3 x'c3a9')) AND ((`id`<9) OR (`id`=9 AND `na``me`<=_utf8mb3 x''))"},
 	} {
-		got, err := within(c.key, c.after, c.upTo)
+		got, err := Within(c.key, c.after, c.upTo)
 		if err != nil || got != c.want {
 			t.Errorf("got %s, %v; want %s", got, err, c.want)
 		}
 	}
-	if got, err := within([]Column{id}, Bound{nil, nil}, nil); err == nil {
+	if got, err := Within([]Column{id}, Bound{nil, nil}, nil); err == nil {
 		t.Errorf("an edge of another key: %s", got)
 	}
-	if got, err := within([]Column{id}, Bound{[]byte("5 OR 1=1")}, nil); err == nil {
+	if got, err := Within([]Column{id}, Bound{[]byte("5 OR 1=1")}, nil); err == nil {
 		t.Errorf("an edge that is no number: %s", got)
-	}
-}
-
-func TestPrintKey(t *testing.T) {
-	cs := []Column{{Name: "a", Kind: Number}, {Name: "b", Kind: Short}, {Name: "c", Kind: Short}, {Name: "d", Kind: Short}}
-	vals := [][]byte{[]byte("1"), []byte("x\ny"), nil, []byte(strings.Repeat("z", 100))}
-	for _, c := range []struct {
-		primary, key []string
-		want         string
-	}{
-		{[]string{"a"}, nil, "`a`=1"}, {nil, []string{"b", "c"}, "`b`=\"x\\ny\", `c`=NULL"}, {[]string{"d"}, nil, "`d`=\"" + strings.Repeat("z", 64) + "\"… (100 bytes)"}, {nil, nil, "`a`=1, `b`=\"x\\ny\", `c`=NULL"},
-	} {
-		if got := printKey(&Table{Columns: cs, Primary: c.primary, Key: c.key}, vals); got != c.want {
-			t.Errorf("got %s, want %s", got, c.want)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	for in, want := range map[string]int{"9.7.4-2": 90704, "8.0.41-google": 80041, "8.4.0": 80400, "10": 100000, "": 0, "x.y": 0} {
-		if got := version(in); got != want {
-			t.Errorf("%q is %d, want %d", in, got, want)
-		}
-	}
-}
-
-// TestCatalogRefused: an artifact of other checksums, kinds or keys than this program's isn't gone by.
-func TestCatalogRefused(t *testing.T) {
-	good := func() Catalog {
-		return Catalog{Checksum: ChecksumName, Schemas: []Schema{{Name: "s", Tables: []Table{{Name: "t", Key: []string{"id"}, Columns: []Column{{Name: "id", Type: "int", Kind: Number}}}}}}}
-	}
-	c := good()
-	if err := c.check(); err != nil {
-		t.Error(err)
-	}
-	for name, spoil := range map[string]func(*Catalog){
-		"checksum": func(c *Catalog) { c.Checksum = "md5" },
-		"kind":     func(c *Catalog) { c.Schemas[0].Tables[0].Columns[0].Kind = "shiny" },
-		"type":     func(c *Catalog) { c.Schemas[0].Tables[0].Columns[0].Type = "vector" },
-		"key":      func(c *Catalog) { c.Schemas[0].Tables[0].Key = []string{"gone"} },
-	} {
-		c := good()
-		spoil(&c)
-		if err := c.check(); err == nil {
-			t.Errorf("taken with another %s", name)
-		}
 	}
 }
