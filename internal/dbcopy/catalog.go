@@ -84,8 +84,8 @@ type LeftOut struct {
 
 func (l LeftOut) in(schema string) string { return l.Kind + " " + schema + "." + l.Name }
 
-// key gives the columns of the range key.
-func (t *Table) key() []value.Column {
+// RangeKey gives the columns of the range key.
+func (t *Table) RangeKey() []value.Column {
 	out := make([]value.Column, 0, len(t.Key))
 	for _, name := range t.Key {
 		i := slices.IndexFunc(t.Columns, func(c value.Column) bool { return c.Name == name })

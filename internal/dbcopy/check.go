@@ -82,24 +82,24 @@ func Check(ctx context.Context, src *Source, dst *Target, o CheckOptions) (_ Rep
 	c.report.Findings = []Finding{}
 	for _, x := range []struct {
 		ep   Endpoint
-		vars session
+		vars Session
 		to   **sql.Conn
-	}{{c.src, textSession(), &c.s}, {c.dst, textSession().with(session{"foreign_key_checks": "0"}), &c.t}} {
+	}{{c.src, TextSession(), &c.s}, {c.dst, TextSession().With(Session{"foreign_key_checks": "0"}), &c.t}} {
 		o.Tell("signing in to " + x.ep.Name)
-		db, err := x.ep.open(x.vars, 1)
+		db, err := x.ep.Open(x.vars, 1)
 		if err != nil {
 			return c.report, err
 		}
 		defer db.Close()
 		conn, err := db.Conn(ctx)
 		if err != nil {
-			return c.report, x.ep.explain(err)
+			return c.report, x.ep.Explain(err)
 		}
 		defer conn.Close()
 		*x.to = conn
 	}
 	if err := c.source(ctx); err != nil {
-		return c.report, c.src.explain(err)
+		return c.report, c.src.Explain(err)
 	}
 	if err := c.target(ctx); err != nil {
 		switch {
@@ -108,7 +108,7 @@ func Check(ctx context.Context, src *Source, dst *Target, o CheckOptions) (_ Rep
 		case errors.Is(err, ErrNoScratch): // the server calls it access denied, as it does a login
 			return c.report, fmt.Errorf("%s: %w", c.dst.Name, err)
 		}
-		return c.report, c.dst.explain(err)
+		return c.report, c.dst.Explain(err)
 	}
 	c.sort()
 	return c.report, nil
@@ -139,7 +139,7 @@ func (h here) place(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &placed{h.ep.explain(err)}
+	return &placed{h.ep.Explain(err)}
 }
 
 func (c *checker) add(fs ...Finding) { c.report.Findings = append(c.report.Findings, fs...) }

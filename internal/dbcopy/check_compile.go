@@ -13,7 +13,7 @@ import (
 
 // Errors of a statement that names what isn't there: a table or column that was itself refused, or a temporary one.
 func absent(err error) bool {
-	switch number(err) {
+	switch ErrorNumber(err) {
 	case 1049, 1051, 1054, 1109, 1146, 1356: // schema, table, column, table, table, view on what isn't there
 		return true
 	}
@@ -165,7 +165,7 @@ func (c *checker) compileOne(ctx context.Context, s compat.Stored) (f Finding, c
 		}
 	}
 	_, err = c.t.ExecContext(ctx, text)
-	switch n := number(err); {
+	switch n := ErrorNumber(err); {
 	case err == nil:
 		return f, true, nil
 	case n == 0 || lostNumber(n):

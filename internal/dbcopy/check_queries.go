@@ -100,7 +100,7 @@ func (c *checker) gather(ctx context.Context) ([]queries.Query, error) {
 		err := r.Scan(&q.Schema, &q.Text, &q.Calls)
 		return q, err
 	}, "SELECT SCHEMA_NAME, DIGEST_TEXT, COUNT_STAR FROM performance_schema.events_statements_summary_by_digest WHERE DIGEST_TEXT IS NOT NULL AND SCHEMA_NAME IN ("+strings.Join(quoted, ",")+") ORDER BY COUNT_STAR DESC, DIGEST")
-	if denied(number(err)) {
+	if denied(ErrorNumber(err)) {
 		c.add(Finding{Check: "query", Severity: Warn, Object: "queries", What: none + "the account may not read performance_schema", Fix: "GRANT SELECT ON performance_schema.* TO the account"})
 		return nil, nil
 	}
@@ -134,7 +134,7 @@ func (c *checker) query(ctx context.Context, q queries.Query) error {
 			return here{c.s, c.src}.place(err)
 		}
 		// Where the source may not say, because the account only reads, the target's word counts.
-		if lists(number(terr)) || serr != nil && (absent(terr) || !denied(number(serr))) || absent(terr) && !c.whole {
+		if lists(ErrorNumber(terr)) || serr != nil && (absent(terr) || !denied(ErrorNumber(serr))) || absent(terr) && !c.whole {
 			c.report.Queries.NotJudged++
 			return nil
 		}
@@ -176,10 +176,10 @@ func (c *checker) prepare(ctx context.Context, conn *sql.Conn, q queries.Query, 
 		if err == nil {
 			return nil, stmt.Close()
 		}
-		if number(err) == 0 || lostNumber(number(err)) {
+		if ErrorNumber(err) == 0 || lostNumber(ErrorNumber(err)) {
 			return nil, err
 		}
-		if refused = err; !lists(number(err)) {
+		if refused = err; !lists(ErrorNumber(err)) {
 			break
 		}
 	}
@@ -232,11 +232,11 @@ func lost(src, dst []explained) (out []explained) {
 	return out
 }
 
-// explain gives nil when the server doesn't explain the text.
+// Explain gives nil when the server doesn't explain the text.
 func (c *checker) explain(ctx context.Context, conn *sql.Conn, stmt string) ([]explained, error) {
 	rows, err := conn.QueryContext(ctx, stmt)
 	if err != nil {
-		if n := number(err); n == 0 || lostNumber(n) {
+		if n := ErrorNumber(err); n == 0 || lostNumber(n) {
 			return nil, err
 		}
 		return nil, nil

@@ -73,11 +73,11 @@ func TestCheckFunctions(t *testing.T) {
 	maria, my := schemas(t, "fun")
 	there := 0
 	for _, f := range compat.OnlyMariaDB() {
-		if _, err := my.ExecContext(t.Context(), "DO `"+f+"`()"); number(err) != 1305 {
+		if _, err := my.ExecContext(t.Context(), "DO `"+f+"`()"); ErrorNumber(err) != 1305 {
 			t.Errorf("MySQL has %s: %v", f, err)
 		}
 		_, err := maria.ExecContext(t.Context(), "DO "+f+"()")
-		if number(err) != 1305 && number(err) != 1630 { // no such function
+		if ErrorNumber(err) != 1305 && ErrorNumber(err) != 1630 { // no such function
 			there++
 		}
 	}

@@ -20,7 +20,7 @@ func (v *verify) find(ctx context.Context, p part) error {
 	} else {
 		err = v.findInTable(ctx, p)
 	}
-	if number(err) == 1054 { // unknown column
+	if ErrorNumber(err) == 1054 { // unknown column
 		v.diffs = append(v.diffs, Difference{Object: p.def.String(), What: fmt.Sprintf("its columns are others: %v", err)})
 		return nil
 	}
@@ -42,7 +42,7 @@ func (v *verify) note(d Difference) {
 func (v *verify) findInRange(ctx context.Context, p part) error {
 	t := p.def.table
 	var at []int
-	for _, k := range t.key() {
+	for _, k := range t.RangeKey() {
 		at = append(at, slices.IndexFunc(t.Columns, func(c value.Column) bool { return c.Name == k.Name }))
 	}
 	keyOf := func(vals [][]byte) string {
@@ -65,7 +65,7 @@ func (v *verify) findInRange(ctx context.Context, p part) error {
 			return err
 		}
 	}
-	where, err := value.Within(t.key(), p.chunk.After, p.chunk.UpTo)
+	where, err := value.Within(t.RangeKey(), p.chunk.After, p.chunk.UpTo)
 	if err != nil {
 		return err
 	}

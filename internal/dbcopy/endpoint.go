@@ -36,26 +36,26 @@ var (
 // connectTimeout bounds one connection's set-up.
 const connectTimeout = 20 * time.Second
 
-// session is variables that every connection of a pool has: name to SQL text.
-type session map[string]string
+// Session is variables that every connection of a pool has: name to SQL text.
+type Session map[string]string
 
 // Both servers print times in UTC and definitions without modes. A session that waits for its turn must not be cut.
-var common = session{"time_zone": "'+00:00'", "wait_timeout": "604800", "net_write_timeout": "3600", "net_read_timeout": "3600"}
+var common = Session{"time_zone": "'+00:00'", "wait_timeout": "604800", "net_write_timeout": "3600", "net_read_timeout": "3600"}
 
-// textSession is for definitions: all text is utf8mb4.
-func textSession() session {
-	return common.with(session{"character_set_results": "utf8mb4", "sql_mode": "''"})
+// TextSession is for definitions: all text is utf8mb4.
+func TextSession() Session {
+	return common.With(Session{"character_set_results": "utf8mb4", "sql_mode": "''"})
 }
 
-// rowSession is for values: no bytes are converted on their way out, literals are bytes, and functions that make text
+// RowSession is for values: no bytes are converted on their way out, literals are bytes, and functions that make text
 // of numbers make bytes. Without ALLOW_INVALID_DATES MySQL refuses to compare a column with the 31st of February.
-func rowSession() session {
-	return common.with(session{"character_set_client": "utf8mb4", "character_set_connection": "binary", "character_set_results": "NULL", "sql_mode": "'ALLOW_INVALID_DATES'"})
+func RowSession() Session {
+	return common.With(Session{"character_set_client": "utf8mb4", "character_set_connection": "binary", "character_set_results": "NULL", "sql_mode": "'ALLOW_INVALID_DATES'"})
 }
 
-func (s session) with(more session) session {
-	out := session{}
-	for _, m := range []session{s, more} {
+func (s Session) With(more Session) Session {
+	out := Session{}
+	for _, m := range []Session{s, more} {
 		for k, v := range m {
 			out[k] = v
 		}
@@ -63,8 +63,8 @@ func (s session) with(more session) session {
 	return out
 }
 
-// open makes a pool of at most n connections.
-func (e Endpoint) open(vars session, n int) (*sql.DB, error) {
+// Open makes a pool of at most n connections.
+func (e Endpoint) Open(vars Session, n int) (*sql.DB, error) {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = e.User, e.Password.Reveal(), "tcp", e.Addr
 	cfg.TLS, cfg.DialFunc, cfg.Timeout, cfg.Params = e.TLS, e.Dial, connectTimeout, vars
@@ -80,8 +80,8 @@ func (e Endpoint) open(vars session, n int) (*sql.DB, error) {
 	return db, nil
 }
 
-// explain says which server an error came from and what to do about the known ones.
-func (e Endpoint) explain(err error) error {
+// Explain says which server an error came from and what to do about the known ones.
+func (e Endpoint) Explain(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -102,8 +102,8 @@ func (e Endpoint) explain(err error) error {
 	return fmt.Errorf("%s: %w", e.Name, secret.Redact(err, e.Password))
 }
 
-// number is the server's error number, or 0.
-func number(err error) uint16 {
+// ErrorNumber is the server's error number, or 0.
+func ErrorNumber(err error) uint16 {
 	var my *mysql.MySQLError
 	if errors.As(err, &my) {
 		return my.Number

@@ -61,7 +61,7 @@ func (t *Target) Load(ctx context.Context, art *snapshot.Artifact, own Owner, o 
 	defer l.close()
 	out, err := l.run(ctx)
 	if err != nil {
-		return Loaded{}, t.ep.explain(err)
+		return Loaded{}, t.ep.Explain(err)
 	}
 	return out, nil
 }
@@ -101,10 +101,10 @@ func (l *load) run(ctx context.Context) (Loaded, error) {
 	var err error
 	// foreign_key_checks=0: tables are made and filled in any order. The rows are the source's, which kept its keys, and
 	// are verified to be; MySQL would otherwise read each table once more.
-	if l.db, err = l.ep.open(textSession().with(session{"foreign_key_checks": "0"}), 2); err != nil {
+	if l.db, err = l.ep.Open(TextSession().With(Session{"foreign_key_checks": "0"}), 2); err != nil {
 		return Loaded{}, err
 	}
-	if l.rows, err = l.ep.open(loadSession(strictMode), l.o.Workers); err != nil {
+	if l.rows, err = l.ep.Open(LoadSession(strictMode), l.o.Workers); err != nil {
 		return Loaded{}, err
 	}
 	state, err := look(ctx, l.db, l.cat.schemas())
@@ -274,7 +274,7 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 			return err
 		}
 		_, err := l.watch.exec(ctx, c, stmt)
-		switch n := number(err); {
+		switch n := ErrorNumber(err); {
 		case err == nil:
 		case n == 0 || lostNumber(n) || l.full(err) != nil:
 			return cmp.Or(l.full(err), err)
@@ -312,7 +312,7 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 // compileFix is what mends the known ones of what a compiler refuses.
 func compileFix(err error) string {
 	const keyTooLong, noUniqueParent = 1071, 6125
-	switch number(err) {
+	switch ErrorNumber(err) {
 	case keyTooLong:
 		return "ALTER TABLE t DROP KEY k, ADD KEY k (c(N)): a key over the column's beginning"
 	case noUniqueParent:
@@ -403,7 +403,7 @@ func (l *load) addKeys(ctx context.Context, c *sql.Conn, d *definition, what str
 		}
 		l.meter.report("adding " + what + " to " + d.String())
 		if _, err := l.watch.exec(ctx, c, todo[0]); err != nil {
-			if n := number(err); (n == duplicateKey || n == duplicateForeignKey) && try <= len(clauses)+1 {
+			if n := ErrorNumber(err); (n == duplicateKey || n == duplicateForeignKey) && try <= len(clauses)+1 {
 				continue
 			}
 			return cmp.Or(l.full(err), err)
@@ -436,7 +436,7 @@ func (l *load) createViews(ctx context.Context, c *sql.Conn) ([]failedView, erro
 		for _, v := range todo {
 			l.meter.report("making " + v.String())
 			err := l.createView(ctx, c, v)
-			if err != nil && (number(err) == 0 || l.full(err) != nil) {
+			if err != nil && (ErrorNumber(err) == 0 || l.full(err) != nil) {
 				return nil, cmp.Or(l.full(err), err)
 			}
 			if err != nil {

@@ -27,8 +27,8 @@ const (
 	looseMode  = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
 )
 
-func loadSession(mode string) session {
-	return rowSession().with(session{"sql_mode": "'" + mode + "'", "foreign_key_checks": "0", "transaction_isolation": "'READ-COMMITTED'", "innodb_lock_wait_timeout": "20"})
+func LoadSession(mode string) Session {
+	return RowSession().With(Session{"sql_mode": "'" + mode + "'", "foreign_key_checks": "0", "transaction_isolation": "'READ-COMMITTED'", "innodb_lock_wait_timeout": "20"})
 }
 
 // statementBytes is about how long an INSERT gets. Longer ones were no faster here.
@@ -144,13 +144,13 @@ func (w *rowLoader) chunk(ctx context.Context, j job) error {
 // passing: the error may go away by itself. Duplicate keys are among them because a transaction of an earlier attempt
 // may end just now; that is found out when the entry is asked for again.
 func passing(err error) bool {
-	switch number(err) {
+	switch ErrorNumber(err) {
 	case 1205, 1213, 1062: // lock wait timeout, deadlock, duplicate entry
 		return true
 	case 0:
 		return !errors.Is(err, snapshot.ErrDamaged) && !errors.Is(err, ErrFenced) && !errors.Is(err, errContents)
 	}
-	return lostNumber(number(err))
+	return lostNumber(ErrorNumber(err))
 }
 
 // errContents: the artifact's rows aren't what its manifest says, though its bytes are. Nothing helps but another
@@ -327,7 +327,7 @@ var atRow = regexp.MustCompile(`at row (\d+)$`)
 // place adds the key of the row that the server refused.
 func (in *inserter) place(err error) error {
 	m := atRow.FindStringSubmatch(err.Error())
-	if number(err) == 0 || m == nil {
+	if ErrorNumber(err) == 0 || m == nil {
 		return err
 	}
 	n, perr := strconv.Atoi(m[1])

@@ -95,7 +95,7 @@ func (s *scratch) make(ctx context.Context, name string, like Schema, has func(s
 		create += " COLLATE " + like.Collation
 	}
 	_, err := s.c.ExecContext(ctx, create)
-	if n := number(err); n == 1044 || n == 1227 || n == 1142 {
+	if n := ErrorNumber(err); n == 1044 || n == 1227 || n == 1142 {
 		return fmt.Errorf("%w: %w; type there: GRANT ALL ON `\\_slipway\\_check\\_%%`.* TO the account", ErrNoScratch, err)
 	}
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *scratch) close(ctx context.Context) error {
 	defer cancel()
 	q := queryer(s.c)
 	if err := s.c.PingContext(ctx); err != nil {
-		db, err := s.ep.open(textSession(), 1)
+		db, err := s.ep.Open(TextSession(), 1)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrLeft, err)
 		}

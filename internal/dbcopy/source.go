@@ -26,19 +26,19 @@ func (s *Source) Name() string { return s.ep.Name }
 
 // Survey looks at the schemas. What it finds is for the caller to judge; see Survey.Refused.
 func (s *Source) Survey(ctx context.Context, schemas []string) (Survey, error) {
-	db, err := s.ep.open(textSession(), 1)
+	db, err := s.ep.Open(TextSession(), 1)
 	if err != nil {
 		return Survey{}, err
 	}
 	defer db.Close()
 	c, err := db.Conn(ctx)
 	if err != nil {
-		return Survey{}, s.ep.explain(err)
+		return Survey{}, s.ep.Explain(err)
 	}
 	defer c.Close()
 	out, err := survey(ctx, c, schemas)
 	if err != nil {
-		return Survey{}, s.ep.explain(err)
+		return Survey{}, s.ep.Explain(err)
 	}
 	return out, nil
 }
@@ -131,14 +131,14 @@ func (s *Source) begin(ctx context.Context, sv *Survey, o Options) (*consistent,
 			}
 		}
 		v, err := openConsistent(ctx, s.ep, o.Connections, tables)
-		if number(err) == 1146 || number(err) == 1412 { // a table is gone, or another by now
+		if ErrorNumber(err) == 1146 || ErrorNumber(err) == 1412 { // a table is gone, or another by now
 			if *sv, err = s.Survey(ctx, o.Schemas); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		if err != nil {
-			return nil, s.ep.explain(err)
+			return nil, s.ep.Explain(err)
 		}
 		again, err := s.Survey(ctx, o.Schemas)
 		if err == nil {
@@ -296,7 +296,7 @@ func (r *tableDump) run(ctx context.Context) (err error) {
 	}()
 	r.hash.Columns = r.t.Columns
 	from := "SELECT " + value.ReadAll(value.MariaDB, r.t.Columns) + " FROM " + qualified(r.schema, r.t.Name)
-	key := r.t.key()
+	key := r.t.RangeKey()
 	if len(key) == 0 {
 		if _, err := r.batch(ctx, from, nil, nil); err != nil {
 			return err
@@ -333,7 +333,7 @@ func (r *tableDump) batch(ctx context.Context, query string, key []value.Column,
 	first := len(r.t.Chunks)
 	rows, err := r.conn.QueryContext(ctx, query)
 	if err != nil {
-		return 0, r.ep.explain(err)
+		return 0, r.ep.Explain(err)
 	}
 	defer rows.Close()
 	in := value.NewScanner(r.t.Columns)
@@ -372,7 +372,7 @@ func (r *tableDump) batch(ctx context.Context, query string, key []value.Column,
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return n, r.ep.explain(err)
+		return n, r.ep.Explain(err)
 	}
 	return n, r.compare(ctx, first)
 }
@@ -458,7 +458,7 @@ func (r *tableDump) compare(ctx context.Context, first int) error {
 		return nil // a chunk is no range; the table is compared as a whole
 	}
 	for i := first; i < len(r.t.Chunks); i++ {
-		if err := r.hold(ctx, fmt.Sprintf("chunk %d", i+1), r.t.Chunks[i], r.t.key()); err != nil {
+		if err := r.hold(ctx, fmt.Sprintf("chunk %d", i+1), r.t.Chunks[i], r.t.RangeKey()); err != nil {
 			return err
 		}
 	}
@@ -468,7 +468,7 @@ func (r *tableDump) compare(ctx context.Context, first int) error {
 func (r *tableDump) hold(ctx context.Context, what string, c Chunk, key []value.Column) error {
 	rows, sum, err := serverSum(ctx, r.conn, value.MariaDB, r.schema, r.t, key, c.After, c.UpTo)
 	if err != nil {
-		return fmt.Errorf("checksum of %s: %w", what, r.ep.explain(err))
+		return fmt.Errorf("checksum of %s: %w", what, r.ep.Explain(err))
 	}
 	if rows != c.Rows || sum != c.Sum {
 		return fmt.Errorf("%s: read %d rows with checksum %s, the server has %d with %s: %w", what, c.Rows, c.Sum, rows, sum, ErrReadWrong)

@@ -38,7 +38,7 @@ var fullNumbers = []uint16{3, 1021, 1026, 1041, 1114, 1598, 3675}
 
 // full gives a *TargetFullError when err is one of a full disk, and nil otherwise.
 func (l *load) full(err error) error {
-	n := number(err)
+	n := ErrorNumber(err)
 	for _, f := range fullNumbers {
 		if n == f {
 			return &TargetFullError{l.ep.Name, err}
@@ -136,7 +136,7 @@ func (w *stallWatch) look(ctx context.Context, l *load, waited time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, stallLook)
 	defer cancel()
 	var n int
-	db, err := l.ep.open(textSession(), 1)
+	db, err := l.ep.Open(TextSession(), 1)
 	if err == nil {
 		err = db.QueryRowContext(ctx, stallQuery).Scan(&n)
 		db.Close()

@@ -115,7 +115,7 @@ func (s *surveyor) server(ctx context.Context) error {
 // replication: on a replica, the log must have what it replicates, and it must be replicating.
 func (s *surveyor) replication(ctx context.Context, logUpdates bool) (replica bool, err error) {
 	rows, err := s.q.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
-	if number(err) == 1227 { // access denied
+	if ErrorNumber(err) == 1227 { // access denied
 		s.found("privileges", Refuse, "account", "GRANT SLAVE MONITOR ON *.* TO the account (REPLICATION CLIENT before MariaDB 10.5)", "it can't see whether the server replicates")
 		return false, nil
 	}
@@ -179,7 +179,7 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 		}
 	}
 	if _, err := collect(ctx, s.q, scanString, "SELECT name FROM mysql.proc LIMIT 0"); err != nil {
-		if number(err) != 1142 { // SELECT denied
+		if ErrorNumber(err) != 1142 { // SELECT denied
 			return err
 		}
 		s.found("privileges", Refuse, "account", "GRANT SELECT ON mysql.proc TO "+grantee, "%s can't see routines, and the server would show none as if there were none", user)
@@ -269,7 +269,7 @@ func (s *surveyor) leftOut(ctx context.Context, schema string) ([]LeftOut, error
 		{"event", "EVENT_SCHEMA", "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE %s ORDER BY 1"},
 	} {
 		names, err := collect(ctx, s.q, scanString, fmt.Sprintf(k.query, named(k.column, schema)))
-		if number(err) == 1142 {
+		if ErrorNumber(err) == 1142 {
 			continue // said under privileges
 		}
 		if err != nil {

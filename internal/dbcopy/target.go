@@ -81,14 +81,14 @@ type State struct {
 
 // Look reads the state; schemas are those that will be or were loaded. It changes nothing.
 func (t *Target) Look(ctx context.Context, schemas []string) (State, error) {
-	db, err := t.ep.open(textSession(), 1)
+	db, err := t.ep.Open(TextSession(), 1)
 	if err != nil {
 		return State{}, err
 	}
 	defer db.Close()
 	s, err := look(ctx, db, schemas)
 	if err != nil {
-		return State{}, t.ep.explain(fmt.Errorf("look at the target: %w", err))
+		return State{}, t.ep.Explain(fmt.Errorf("look at the target: %w", err))
 	}
 	return s, nil
 }
@@ -98,13 +98,13 @@ func (t *Target) Look(ctx context.Context, schemas []string) (State, error) {
 func (t *Target) Row(ctx context.Context, schema, query string, args []string) ([]string, error) {
 	out, err := t.row(ctx, schema, query, args)
 	if err != nil {
-		return nil, t.ep.explain(fmt.Errorf("ask the target: %w", err))
+		return nil, t.ep.Explain(fmt.Errorf("ask the target: %w", err))
 	}
 	return out, nil
 }
 
 func (t *Target) row(ctx context.Context, schema, query string, args []string) ([]string, error) {
-	db, err := t.ep.open(textSession(), 1)
+	db, err := t.ep.Open(TextSession(), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 	err = q.QueryRowContext(ctx, "SELECT `run`, `fence`, `snapshot`, `digest`, `phase`, `objects`, (SELECT COUNT(*) FROM "+ownTable("chunk")+") FROM "+ownTable("load")).
 		Scan(&s.Run, &s.Fence, &s.ID, &s.Digest, &s.Phase, &objects, &s.Chunks)
 	switch {
-	case number(err) == 1049 || number(err) == 1146 || errors.Is(err, sql.ErrNoRows): // no such schema, no such table
+	case ErrorNumber(err) == 1049 || ErrorNumber(err) == 1146 || errors.Is(err, sql.ErrNoRows): // no such schema, no such table
 		s.Run = ""
 	case err != nil:
 		return s, err
@@ -245,7 +245,7 @@ func advance(ctx context.Context, q queryer, own Owner, to Phase, waiting func(s
 	}
 	for {
 		r, err := q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d, `phase` = '%s' WHERE `run` = '%s' AND `fence` <= %d", ownTable("load"), own.Fence, to, escape(own.Run), own.Fence))
-		if number(err) == lockWaitTimeout && ctx.Err() == nil {
+		if ErrorNumber(err) == lockWaitTimeout && ctx.Err() == nil {
 			if waiting != nil {
 				waiting("waiting for a transaction of an earlier attempt to end at the target")
 			}
@@ -293,13 +293,13 @@ func (t *Target) Drop(ctx context.Context, own Owner) error {
 		if cause := context.Cause(ctx); errors.Is(cause, errDropStalls) {
 			err = cause
 		}
-		return t.ep.explain(fmt.Errorf("drop the load of run %s: %w", own.Run, err))
+		return t.ep.Explain(fmt.Errorf("drop the load of run %s: %w", own.Run, err))
 	}
 	return nil
 }
 
 func (t *Target) drop(ctx context.Context, own Owner) error {
-	db, err := t.ep.open(textSession().with(session{"foreign_key_checks": "0"}), 1)
+	db, err := t.ep.Open(TextSession().With(Session{"foreign_key_checks": "0"}), 1)
 	if err != nil {
 		return err
 	}
@@ -353,14 +353,14 @@ func dropObjects(ctx context.Context, q queryer, objects []object) error {
 		}
 		_, err := q.ExecContext(ctx, "DROP "+kind+" IF EXISTS "+strings.Join(names, ", "))
 		for _, n := range names {
-			if number(err) != 1049 { // unknown database
+			if ErrorNumber(err) != 1049 { // unknown database
 				break
 			}
-			if _, one := q.ExecContext(ctx, "DROP "+kind+" IF EXISTS "+n); one != nil && number(one) != 1049 {
+			if _, one := q.ExecContext(ctx, "DROP "+kind+" IF EXISTS "+n); one != nil && ErrorNumber(one) != 1049 {
 				return fmt.Errorf("drop %s: %w", n, one)
 			}
 		}
-		if err != nil && number(err) != 1049 {
+		if err != nil && ErrorNumber(err) != 1049 {
 			return fmt.Errorf("drop tables and views: %w", err)
 		}
 	}

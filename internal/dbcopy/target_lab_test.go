@@ -126,7 +126,7 @@ func TestOwners(t *testing.T) {
 	// One that was overtaken while it was at it finds out at its next chunk.
 	l := &load{ep: testTarget().ep, art: art, own: testOwner, o: LoadOptions{Workers: 1}, most: 1 << 20}
 	var err error
-	if l.rows, err = l.ep.open(loadSession(strictMode), 1); err != nil {
+	if l.rows, err = l.ep.Open(LoadSession(strictMode), 1); err != nil {
 		t.Fatal(err)
 	}
 	defer l.close()

@@ -89,7 +89,7 @@ func (t *Target) Verify(ctx context.Context, art *snapshot.Artifact, o VerifyOpt
 	v := &verify{ep: t.ep, art: art, cat: &cat, o: o}
 	out, err := v.run(ctx)
 	if err != nil {
-		return Verified{}, t.ep.explain(err)
+		return Verified{}, t.ep.Explain(err)
 	}
 	if len(v.diffs) > 0 {
 		return Verified{}, &DifferentError{t.ep.Name, v.diffs, v.more}
@@ -124,7 +124,7 @@ func (p part) want() (int64, value.Sum) {
 func (v *verify) run(ctx context.Context) (Verified, error) {
 	var out Verified
 	var err error
-	if v.db, err = v.ep.open(rowSession(), v.o.Workers); err != nil {
+	if v.db, err = v.ep.Open(RowSession(), v.o.Workers); err != nil {
 		return out, err
 	}
 	defer v.db.Close()
@@ -165,7 +165,7 @@ func (v *verify) run(ctx context.Context) (Verified, error) {
 
 // objects holds the target's tables and views against the snapshot's and gives the definitions of those that are there.
 func (v *verify) objects(ctx context.Context, out *Verified) (definitions, error) {
-	db, err := v.ep.open(textSession(), 1)
+	db, err := v.ep.Open(TextSession(), 1)
 	if err != nil {
 		return definitions{}, err
 	}
@@ -240,10 +240,10 @@ func (v *verify) sums(ctx context.Context, parts []part) ([]part, error) {
 				var key []value.Column
 				var after, upTo value.Bound
 				if p.chunk != nil {
-					key, after, upTo = p.def.table.key(), p.chunk.After, p.chunk.UpTo
+					key, after, upTo = p.def.table.RangeKey(), p.chunk.After, p.chunk.UpTo
 				}
 				rows, sum, err := serverSum(ctx, v.db, value.MySQL, p.def.schema, p.def.table, key, after, upTo)
-				if number(err) == 1054 { // unknown column
+				if ErrorNumber(err) == 1054 { // unknown column
 					err = nil
 					rows = -1
 				}

@@ -29,7 +29,7 @@ const openTries = 40
 // openConsistent opens at most n connections that see the same rows.
 func openConsistent(ctx context.Context, ep Endpoint, n int, tables []string) (_ *consistent, err error) {
 	// A DDL statement that waits for one of our transactions would make the next connection wait behind it.
-	db, err := ep.open(rowSession().with(session{"lock_wait_timeout": "10", "max_statement_time": "0"}), n)
+	db, err := ep.Open(RowSession().With(Session{"lock_wait_timeout": "10", "max_statement_time": "0"}), n)
 	if err != nil {
 		return nil, err
 	}

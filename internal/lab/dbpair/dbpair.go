@@ -50,21 +50,22 @@ type Lab struct {
 	store    *rootfs.Store
 }
 
-// Open cleans what a killed test of the same name left. Names of tests that run side by side must differ.
+// Open cleans what a killed test of the same name in the same lab left. Names of tests that run side by side must differ.
 func Open(ctx context.Context, name string, tell io.Writer) (*Lab, error) {
 	p, err := place.FromEnv()
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(filepath.Dir(p.State), "dbpair-"+name)
-	l, err := machine.NewLauncher("dbpair-"+name, dir)
+	name = "dbpair-" + p.Name + "-" + name
+	dir := filepath.Join(filepath.Dir(p.State), name)
+	l, err := machine.NewLauncher(name, dir)
 	if err != nil {
 		return nil, err
 	}
 	if err := l.Clean(ctx, true); err != nil {
 		return nil, err
 	}
-	if l, err = machine.NewLauncher("dbpair-"+name, dir); err != nil {
+	if l, err = machine.NewLauncher(name, dir); err != nil {
 		return nil, err
 	}
 	store, err := rootfs.Open(p.Cache, l, progress.Printer(tell, 5*time.Second))

@@ -1,0 +1,60 @@
+// Package changes reads what a server committed out of its binary log: one transaction after another, in the log's order, with each
+// row's values canonical (see internal/dbcopy/value). It writes nothing anywhere but a spill file.
+package changes
+
+import (
+	"iter"
+	"time"
+
+	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
+)
+
+// Kind is what happened to a row. Kinds are written into spill files and messages.
+type Kind uint8
+
+// The kinds.
+const (
+	Insert Kind = iota + 1
+	Update
+	Delete
+)
+
+// Table is a table as the reader and whoever applies its changes know it.
+type Table struct {
+	Schema, Name string
+	Columns      []value.Column // all, generated and invisible ones too, in the server's order
+}
+
+// Change is one row's change. Before and After have a canonical value for each of the table's columns, nil for NULL. Both are
+// valid until the next change is asked for.
+type Change struct {
+	Table  *Table
+	Kind   Kind
+	Before [][]byte // of Update and Delete
+	After  [][]byte // of Insert and Update
+}
+
+// Position is how far a log has been read: what is before it has been, and what comes after goes on from it. File is of
+// one server; the GTIDs, of which one is set by the server's flavor, are of the group that replicates.
+type Position struct {
+	File    binlog.File    `json:"file,omitzero"`
+	MariaDB binlog.MariaDB `json:"mariadb,omitzero"`
+	MySQL   binlog.MySQL   `json:"mysql,omitzero"`
+}
+
+// Transaction is one that the server committed. Those without a change to the tables that are followed come too, without
+// changes: they move the position.
+type Transaction struct {
+	GTID      string    // "1-2-77" or "uuid:55"
+	Origin    uint32    // the server_id that wrote it first
+	Committed time.Time // at the server that wrote it first, as exact as its log says
+	End       Position
+	Rows      int64 // changes
+	Bytes     int64 // of canonical values
+
+	// Changes gives the changes in order. It may be ranged over again, until Close. An error ends it.
+	Changes iter.Seq2[Change, error]
+	// Close removes what the transaction spilled to disk.
+	Close func() error
+}
