@@ -76,6 +76,9 @@ func (f *Faults) Kill(ctx context.Context, name string) error {
 	if err := m.Kill(ctx); err != nil {
 		return err
 	}
+	if err := f.network.Unplug(ctx, name); err != nil {
+		return err
+	}
 	f.remove(func(x verb.Fault) bool { return x.Kind == frozen && x.A == name })
 	f.add(verb.Fault{Kind: killed, A: name})
 	return nil

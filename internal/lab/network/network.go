@@ -135,11 +135,8 @@ func (p Port) Connect(ctx context.Context, netns *os.File) error {
 	}
 	device := DeviceName(p.Name)
 	mac := p.Addrs[0].As4()
-	// The end of a machine that was just killed may still be there for a moment, and may go by itself while it is deleted.
-	if p.Network.has(ctx, device) {
-		if err := p.Network.IP(ctx, nil, "link del "+device); err != nil && p.Network.has(ctx, device) {
-			return fmt.Errorf("connect %s: %w", p.Name, err)
-		}
+	if err := p.Network.Unplug(ctx, p.Name); err != nil {
+		return err
 	}
 	err := p.Network.ip(ctx, nil, []*os.File{netns},
 		fmt.Sprintf("link add %s type veth peer name eth0 address 02:00:%02x:%02x:%02x:%02x netns /proc/self/fd/3", device, mac[0], mac[1], mac[2], mac[3]),
@@ -154,6 +151,20 @@ func (p Port) Connect(ctx context.Context, netns *os.File) error {
 	lines = append(lines, "link set eth0 up", "route add default via "+Gateway.Addr().String())
 	if err := p.Network.IP(ctx, netns, lines...); err != nil {
 		return fmt.Errorf("connect %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// Unplug takes away a machine's connection if it has one. The kernel keeps the network of a machine that was just killed for a
+// moment, in which its address answers that nothing listens.
+func (n *Network) Unplug(ctx context.Context, name string) error {
+	device := DeviceName(name)
+	if !n.has(ctx, device) {
+		return nil
+	}
+	// It may go by itself while it is deleted.
+	if err := n.IP(ctx, nil, "link del "+device); err != nil && n.has(ctx, device) {
+		return fmt.Errorf("unplug %s: %w", name, err)
 	}
 	return nil
 }
