@@ -24,7 +24,7 @@ func TestPrintKey(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	for in, want := range map[string]int{"9.7.4-2": 90704, "8.0.41-google": 80041, "8.4.0": 80400, "10": 100000, "": 0, "x.y": 0} {
-		if got := version(in); got != want {
+		if got := Version(in); got != want {
 			t.Errorf("%q is %d, want %d", in, got, want)
 		}
 	}

@@ -213,7 +213,7 @@ func (c *checker) target(ctx context.Context) (err error) {
 	if err := c.t.QueryRowContext(ctx, "SELECT VERSION()").Scan(&c.report.Target.Version); err != nil {
 		return err
 	}
-	if v := c.report.Target.Version; strings.Contains(v, "MariaDB") || version(v) < oldest {
+	if v := c.report.Target.Version; strings.Contains(v, "MariaDB") || Version(v) < oldest {
 		c.add(Finding{Check: "target", Severity: Refuse, Object: "target", What: fmt.Sprintf("it is version %s: this program loads MySQL 8.0.21 and later", v)})
 		return nil
 	}

@@ -151,7 +151,7 @@ func (l *load) check(ctx context.Context, s *State) error {
 	refuse := func(object, fix, f string, a ...any) {
 		l.found = append(l.found, Finding{Check: "target", Severity: Refuse, Object: object, What: fmt.Sprintf(f, a...), Fix: fix})
 	}
-	if strings.Contains(s.Version, "MariaDB") || version(s.Version) < oldest {
+	if strings.Contains(s.Version, "MariaDB") || Version(s.Version) < oldest {
 		refuse("server", "", "it is version %s: this program loads MySQL 8.0.21 and later", s.Version)
 	}
 	for _, m := range s.Missing {

@@ -367,8 +367,8 @@ func dropObjects(ctx context.Context, q queryer, objects []object) error {
 	return nil
 }
 
-// version reads "9.7.4-2" as 90704.
-func version(text string) int {
+// Version reads "9.7.4-2" as 90704.
+func Version(text string) int {
 	n := 0
 	parts := strings.SplitN(text, ".", 3)
 	for i := range 3 {

@@ -1,0 +1,173 @@
+//go:build lab
+
+package freeze
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+)
+
+// TestTargetFreeze: an instance whose accounts are those of Cloud SQL: writers are gone, and come back; who is kept goes on.
+func TestTargetFreeze(t *testing.T) {
+	root := as(t, servers.my, dbpair.Root, "")
+	exec(t, root, "CREATE DATABASE target", "CREATE TABLE target.t (id INT AUTO_INCREMENT PRIMARY KEY, n INT)")
+	t.Cleanup(func() { exec(t, root, "DROP DATABASE target") })
+	for _, u := range []string{"web", "batch", "follower", "gone", "keeper"} {
+		exec(t, root, "CREATE USER "+u+"@'%' IDENTIFIED BY '"+dbpair.Password+"'", "GRANT ALL ON target.* TO "+u+"@'%'")
+		t.Cleanup(func() { exec(t, root, "DROP USER "+u+"@'%'") })
+	}
+	exec(t, root, "ALTER USER gone@'%' ACCOUNT LOCK", "GRANT CREATE USER, PROCESS, CONNECTION_ADMIN ON *.* TO keeper@'%'", "GRANT SELECT ON mysql.user TO keeper@'%'",
+		"GRANT SELECT ON performance_schema.* TO keeper@'%'")
+	// Root and the lab's loader stand for accounts that a real instance hasn't.
+	keep := []string{"follower", "root", "loader"}
+	m := NewMySQL(endpoint(servers.my, "keeper"))
+	s, err := m.Look(t.Context(), keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names(s.Open) != "batch@% web@%" {
+		t.Fatalf("open: %s", names(s.Open))
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for _, u := range []string{"web", "batch"} {
+		db := as(t, servers.my, u, "target")
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := db.ExecContext(context.Background(), "INSERT INTO t (n) VALUES (0)"); err != nil {
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		})
+	}
+	open, err := as(t, servers.my, "web", "target").Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, open, "BEGIN", "INSERT INTO t (id, n) VALUES (1000000, 1)")
+	time.Sleep(300 * time.Millisecond)
+	at, ended, err := m.Freeze(t.Context(), s.Open, keep, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ended) < 3 {
+		t.Errorf("ended %v", ended)
+	}
+	rows := one(t, root, "SELECT CONCAT(COUNT(*), ' ', COALESCE(MAX(id), 0)) FROM target.t")
+	time.Sleep(500 * time.Millisecond)
+	if now := one(t, root, "SELECT CONCAT(COUNT(*), ' ', COALESCE(MAX(id), 0)) FROM target.t"); now != rows {
+		t.Errorf("%s when it was frozen, %s after", rows, now)
+	}
+	if now := strings.ReplaceAll(one(t, root, "SELECT @@global.gtid_executed"), "\n", ""); now != at.String() {
+		t.Errorf("the log ended at %s, and now at %s", at, now)
+	}
+	if n := one(t, root, "SELECT COUNT(*) FROM target.t WHERE id = 1000000"); n != "0" {
+		t.Error("an open transaction was kept")
+	}
+	exec(t, as(t, servers.my, "follower", "target"), "INSERT INTO t (n) VALUES (1)")
+	if err := as(t, servers.my, "web", "").PingContext(t.Context()); err == nil {
+		t.Error("a writer signs in")
+	}
+	if err := m.Thaw(t.Context(), s.Open); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	wg.Wait()
+	exec(t, as(t, servers.my, "web", "target"), "INSERT INTO t (n) VALUES (1)")
+	if err := as(t, servers.my, "gone", "").PingContext(t.Context()); err == nil {
+		t.Error("the thaw unlocked an account that was locked before the freeze")
+	}
+	again, err := m.Look(t.Context(), keep)
+	if err != nil || !reflect.DeepEqual(again.Open, s.Open) {
+		t.Errorf("after the thaw: %+v, %v", again, err)
+	}
+}
+
+// TestTriggersComeBack as they were, in the order in which they fire, and are gone at this server alone meanwhile.
+func TestTriggersComeBack(t *testing.T) {
+	a, b := as(t, servers.a, dbpair.Root, ""), as(t, servers.b, dbpair.Root, "")
+	exec(t, a, "CREATE DATABASE tr", "CREATE TABLE tr.t (id INT PRIMARY KEY, s VARCHAR(50) CHARACTER SET utf8mb4)")
+	t.Cleanup(func() { exec(t, a, "DROP DATABASE tr") })
+	c, err := as(t, servers.a, dbpair.Root, "tr").Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, c, "SET sql_mode = 'ANSI_QUOTES', NAMES latin1 COLLATE latin1_german1_ci",
+		"CREATE DEFINER='nobody'@'nowhere' TRIGGER \"second one\" BEFORE INSERT ON t FOR EACH ROW SET NEW.s = CONCAT(NEW.s, '2')",
+		"SET NAMES utf8mb4, sql_mode = ''",
+		"CREATE TRIGGER `first` BEFORE INSERT ON t FOR EACH ROW PRECEDES `second one` SET NEW.s = CONCAT(NEW.s, '1ü')")
+	m := NewMariaDB(endpoint(servers.a, dbpair.Root))
+	ts, err := m.Triggers(t.Context(), []string{"tr"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ts) != 2 || ts[0].Name != "first" || ts[1].Charset != "latin1" || ts[1].Collation != "latin1_german1_ci" || !strings.Contains(ts[1].Mode, "ANSI_QUOTES") {
+		t.Fatalf("%+v", ts)
+	}
+	eventually(t, b, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'tr'", "2")
+	for range 2 { // a second time changes nothing
+		if err := m.DropTriggers(t.Context(), ts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := one(t, a, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'tr'"); n != "0" {
+		t.Errorf("%s triggers are left", n)
+	}
+	for range 2 {
+		if err := m.RestoreTriggers(t.Context(), ts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := m.Triggers(t.Context(), []string{"tr"})
+	if err != nil || !reflect.DeepEqual(again, ts) {
+		t.Errorf("they came back as\n%+v\nand were\n%+v (%v)", again, ts, err)
+	}
+	exec(t, a, "FLUSH TABLES") // what was logged until now is applied by the time the mark is
+	exec(t, a, "CREATE TABLE tr.mark (i INT)")
+	eventually(t, b, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'tr' AND TABLE_NAME = 'mark'", "1")
+	if n := one(t, b, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'tr'"); n != "2" {
+		t.Errorf("the other master has %s triggers", n)
+	}
+}
+
+// TestCounters: the target opens above what the source gave out, deleted and rolled back numbers too; none is lowered.
+func TestCounters(t *testing.T) {
+	a, my := as(t, servers.a, dbpair.Root, ""), as(t, servers.my, dbpair.Root, "")
+	exec(t, a, "CREATE DATABASE cnt")
+	exec(t, my, "CREATE DATABASE cnt")
+	t.Cleanup(func() { exec(t, a, "DROP DATABASE cnt"); exec(t, my, "DROP DATABASE cnt") })
+	for _, table := range []string{"deleted", "high", "none"} {
+		key := " AUTO_INCREMENT"
+		if table == "none" {
+			key = ""
+		}
+		exec(t, a, "CREATE TABLE cnt."+table+" (id INT"+key+" PRIMARY KEY, n INT)")
+		exec(t, my, "CREATE TABLE cnt."+table+" (id INT"+key+" PRIMARY KEY, n INT)")
+	}
+	exec(t, a, "INSERT INTO cnt.deleted (n) VALUES (1),(2),(3),(4),(5)", "DELETE FROM cnt.deleted WHERE id > 1", "INSERT INTO cnt.high (n) VALUES (1)")
+	exec(t, my, "INSERT INTO cnt.deleted VALUES (1,1)", "INSERT INTO cnt.high VALUES (500, 1)")
+	from, err := Counters(t.Context(), endpoint(servers.a, dbpair.Root), []string{"cnt"})
+	if err != nil || !reflect.DeepEqual(from, []Counter{{"cnt", "deleted", 6}, {"cnt", "high", 2}}) {
+		t.Fatal(from, err)
+	}
+	for range 2 {
+		if err := Raise(t.Context(), endpoint(servers.my, dbpair.Root), from, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(t, my, "INSERT INTO cnt.deleted (n) VALUES (7)", "INSERT INTO cnt.high (n) VALUES (7)")
+	if got := one(t, my, "SELECT CONCAT((SELECT MAX(id) FROM cnt.deleted), ' ', (SELECT MAX(id) FROM cnt.high))"); got != "106 501" {
+		t.Errorf("the next numbers are %s", got)
+	}
+}
