@@ -5,6 +5,7 @@ package freeze
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,14 +61,6 @@ func frozen(t testing.TB, m *MariaDB, o Options) (Want, Stopped) {
 	return w, st
 }
 
-func names(as []Account) string {
-	var out []string
-	for _, a := range as {
-		out = append(out, a.User+"@"+a.Host)
-	}
-	return strings.Join(out, " ")
-}
-
 // TestWhoWritesInSpite: through a privilege, through a role; not who was locked before, not who asks, and SUPER alone no more.
 func TestWhoWritesInSpite(t *testing.T) {
 	shop(t, "who")
@@ -87,7 +80,7 @@ func TestWhoWritesInSpite(t *testing.T) {
 	}
 }
 
-// TestFreezeStopsEverybody: ordinary writers, privileged ones with sessions of before, open transactions, and locked tables.
+// TestFreezeStopsEverybody: ordinary writers, privileged ones with sessions of before, open transactions.
 // After the freeze not a row changes; after the thaw all is as it was.
 func TestFreezeStopsEverybody(t *testing.T) {
 	shop(t, "everybody")
@@ -117,18 +110,12 @@ func TestFreezeStopsEverybody(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec(t, open, "BEGIN", "UPDATE t SET n = 77 WHERE id = 1")
-	holder, err := as(t, servers.a, "app", "everybody").Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	exec(t, as(t, servers.a, dbpair.Root, "everybody"), "CREATE TABLE u (i INT)")
-	exec(t, holder, "LOCK TABLES u WRITE")
 	time.Sleep(300 * time.Millisecond)
 	before := acknowledged.Load()
 	if before == 0 {
 		t.Fatal("nobody wrote before the freeze")
 	}
-	w, st := frozen(t, m, Options{Patience: 300 * time.Millisecond})
+	w, st := frozen(t, m, Options{})
 	rows := one(t, as(t, servers.a, dbpair.Root, ""), "SELECT COUNT(*) FROM everybody.t")
 	time.Sleep(700 * time.Millisecond)
 	if now := one(t, as(t, servers.a, dbpair.Root, ""), "SELECT COUNT(*) FROM everybody.t"); now != rows {
@@ -168,6 +155,27 @@ func TestFreezeStopsEverybody(t *testing.T) {
 	// The accounts were locked on this server alone.
 	if got := one(t, as(t, servers.b, dbpair.Root, ""), "SELECT COUNT(*) FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.account_locked') IN ('1','true') AND User IN ('boss','chief')"); got != "0" {
 		t.Errorf("%s accounts are locked at the other master", got)
+	}
+}
+
+// TestFreezeEndsWhatHoldsItUp: tables that a session has locked, after the patience and not before.
+func TestFreezeEndsWhatHoldsItUp(t *testing.T) {
+	shop(t, "held")
+	holder, err := as(t, servers.a, "app", "held").Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, holder, "LOCK TABLES t WRITE")
+	began := time.Now()
+	_, st := frozen(t, NewMariaDB(endpoint(servers.a, dbpair.Root)), Options{Patience: 1500 * time.Millisecond})
+	if took := time.Since(began); took < 1500*time.Millisecond {
+		t.Errorf("it was ended after %s", took)
+	}
+	if !slices.ContainsFunc(st.Ended, func(e Ended) bool { return e.User == "app" }) {
+		t.Errorf("ended %v", st.Ended)
+	}
+	if err := holder.PingContext(t.Context()); err == nil {
+		t.Error("the session that held the table is still there")
 	}
 }
 
@@ -268,6 +276,24 @@ func TestDrained(t *testing.T) {
 	}
 	if _, err := Drained(ctx, a, b, Stopped{Own: sa.Own}, atB, nil); err == nil || !strings.Contains(err.Error(), "isn't") {
 		t.Errorf("with a thawed: %v", err)
+	}
+}
+
+// TestThawLeavesWhatWas: a standby that was read only before stays so, also when it is thawed twice.
+func TestThawLeavesWhatWas(t *testing.T) {
+	shop(t, "standby")
+	m := NewMariaDB(endpoint(servers.b, dbpair.Root))
+	root := as(t, servers.b, dbpair.Root, "")
+	exec(t, root, "SET GLOBAL read_only = 1")
+	t.Cleanup(func() { exec(t, root, "SET GLOBAL read_only = 0") })
+	w, _ := frozen(t, m, Options{})
+	for range 2 {
+		if err := m.Thaw(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err := m.Look(t.Context()); err != nil || !s.ReadOnly || !strings.Contains(names(s.Above), "boss@") {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 
