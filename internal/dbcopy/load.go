@@ -191,7 +191,11 @@ func (l *load) phases(ctx context.Context, s *State) error {
 		for _, v := range l.defs.views {
 			objects = append(objects, object{v.schema, v.view.Name, true})
 		}
-		if err := mark(ctx, c, l.own, string(l.art.Manifest.ID), l.art.Digest, objects); err != nil {
+		var pos snapshot.Position
+		if p := l.art.Manifest.Position; p != nil {
+			pos = *p
+		}
+		if err := mark(ctx, c, l.own, string(l.art.Manifest.ID), l.art.Digest, pos, objects); err != nil {
 			return err
 		}
 		at, s.objects = PhaseCompile, objects

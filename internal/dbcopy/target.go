@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/stamp"
 )
 
@@ -71,12 +72,15 @@ type State struct {
 	ID      string // the snapshot that is loaded
 	Digest  string // its digest
 	Phase   Phase
-	Chunks  int64        // that are in
-	Objects int64        // tables and views of that load that are there
-	Foreign []string     // objects in the schemas that no load of Slipway made
-	Missing []string     // schemas that aren't there
-	GTID    binlog.MySQL // @@gtid_executed: what was ever written
-	objects []object
+	// Position is where the source's binary log stood in the view that the rows are of. It holds for all of them once Phase is
+	// PhaseLoaded: following begins there. Empty when the source gave none.
+	Position snapshot.Position
+	Chunks   int64        // that are in
+	Objects  int64        // tables and views of that load that are there
+	Foreign  []string     // objects in the schemas that no load of Slipway made
+	Missing  []string     // schemas that aren't there
+	GTID     binlog.MySQL // @@gtid_executed: what was ever written
+	objects  []object
 }
 
 // Look reads the state; schemas are those that will be or were loaded. It changes nothing.
@@ -157,16 +161,18 @@ func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 	if s.GTID, err = binlog.ParseMySQL(gtid); err != nil {
 		return s, err
 	}
-	var objects string
-	err = q.QueryRowContext(ctx, "SELECT `run`, `fence`, `snapshot`, `digest`, `phase`, `objects`, (SELECT COUNT(*) FROM "+ownTable("chunk")+") FROM "+ownTable("load")).
-		Scan(&s.Run, &s.Fence, &s.ID, &s.Digest, &s.Phase, &objects, &s.Chunks)
+	var objects, position string
+	err = q.QueryRowContext(ctx, "SELECT `run`, `fence`, `snapshot`, `digest`, `phase`, `position`, `objects`, (SELECT COUNT(*) FROM "+ownTable("chunk")+") FROM "+ownTable("load")).
+		Scan(&s.Run, &s.Fence, &s.ID, &s.Digest, &s.Phase, &position, &objects, &s.Chunks)
 	switch {
 	case ErrorNumber(err) == 1049 || ErrorNumber(err) == 1146 || errors.Is(err, sql.ErrNoRows): // no such schema, no such table
 		s.Run = ""
+	case ErrorNumber(err) == unknownColumn:
+		return s, fmt.Errorf("%s was made by another version of this program: go on with that one, or drop what it loaded and then %s: %w", ownTable("load"), ownSchema, err)
 	case err != nil:
 		return s, err
 	default:
-		if err := json.Unmarshal([]byte(objects), &s.objects); err != nil {
+		if err := errors.Join(json.Unmarshal([]byte(objects), &s.objects), json.Unmarshal([]byte(position), &s.Position)); err != nil {
 			return s, fmt.Errorf("read %s: %w", ownTable("load"), err)
 		}
 	}
@@ -211,10 +217,17 @@ func objectsIn(ctx context.Context, q queryer, schema string) ([]object, error) 
 
 func ownTable(name string) string { return qualified(ownSchema, name) }
 
+// unknownColumn is the server's error number for a column that isn't there.
+const unknownColumn = 1054
+
 // mark writes whose load this is, before anything of it is made. The schema may be there already, empty: from a run
 // that was killed between this function's first two statements.
-func mark(ctx context.Context, q queryer, own Owner, id, digest string, objects []object) error {
+func mark(ctx context.Context, q queryer, own Owner, id, digest string, pos snapshot.Position, objects []object) error {
 	list, err := json.Marshal(objects)
+	if err != nil {
+		return err
+	}
+	position, err := json.Marshal(pos)
 	if err != nil {
 		return err
 	}
@@ -223,9 +236,9 @@ func mark(ctx context.Context, q queryer, own Owner, id, digest string, objects 
 		"CREATE TABLE IF NOT EXISTS " + ownTable("chunk") + " (`file` VARCHAR(100) NOT NULL PRIMARY KEY, `rows` BIGINT NOT NULL, `fence` BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB COMMENT='chunks that slipway has loaded'",
 		// Made and filled in one atomic statement: there is never a mark without a name on it.
 		"CREATE TABLE " + ownTable("load") + " (`one` TINYINT NOT NULL PRIMARY KEY CHECK (`one` = 1), `run` VARCHAR(64) NOT NULL, `fence` BIGINT UNSIGNED NOT NULL," +
-			" `snapshot` VARCHAR(64) NOT NULL, `digest` CHAR(64) NOT NULL, `phase` VARCHAR(16) NOT NULL, `objects` LONGTEXT NOT NULL) ENGINE=InnoDB COMMENT='whose load this database is'" +
-			fmt.Sprintf(" SELECT 1 AS `one`, '%s' AS `run`, %d AS `fence`, '%s' AS `snapshot`, '%s' AS `digest`, '%s' AS `phase`, '%s' AS `objects`",
-				escape(own.Run), own.Fence, escape(id), escape(digest), PhaseCompile, escape(string(list))),
+			" `snapshot` VARCHAR(64) NOT NULL, `digest` CHAR(64) NOT NULL, `phase` VARCHAR(16) NOT NULL, `position` LONGTEXT NOT NULL, `objects` LONGTEXT NOT NULL) ENGINE=InnoDB COMMENT='whose load this database is'" +
+			fmt.Sprintf(" SELECT 1 AS `one`, '%s' AS `run`, %d AS `fence`, '%s' AS `snapshot`, '%s' AS `digest`, '%s' AS `phase`, '%s' AS `position`, '%s' AS `objects`",
+				escape(own.Run), own.Fence, escape(id), escape(digest), PhaseCompile, escape(string(position)), escape(string(list))),
 	} {
 		if _, err := q.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("make %s: %w", ownSchema, err)

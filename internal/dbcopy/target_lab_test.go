@@ -260,3 +260,24 @@ func TestRow(t *testing.T) {
 		t.Error("it could write")
 	}
 }
+
+// TestPositionKept: the target says where the source's log stood in the view that its rows are of. A mark that says less is not
+// taken for one.
+func TestPositionKept(t *testing.T) {
+	maria, my := schemas(t, "position")
+	exec(t, maria, "CREATE TABLE a (id INT PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+	art := take(t, Options{Schemas: []string{"position"}})
+	exec(t, maria, "INSERT INTO a VALUES (2)") // the log goes on
+	load1(t, art, LoadOptions{})
+	s, err := testTarget().Look(t.Context(), []string{"position"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := art.Manifest.Position; s.Position.File != want.File || s.Position.File.IsZero() || s.Position.GTID.String() != want.GTID.String() || s.Position.GTID.String() == "" {
+		t.Errorf("the target has %v, the snapshot %v", s.Position, *want)
+	}
+	exec(t, my, "ALTER TABLE _slipway.`load` DROP COLUMN position")
+	if _, err := testTarget().Look(t.Context(), []string{"position"}); err == nil || !strings.Contains(err.Error(), "another version") {
+		t.Errorf("a mark without a position: %v", err)
+	}
+}
