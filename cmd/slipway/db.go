@@ -18,6 +18,7 @@ func newDB(p *program) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDBCheck(p))
+	cmd.AddCommand(newDBCopy(p))
 	return cmd
 }
 

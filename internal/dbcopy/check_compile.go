@@ -50,7 +50,7 @@ func (c *checker) compile(ctx context.Context) error {
 		v.schema = home(v.schema)
 		c.defs.views = append(c.defs.views, v)
 	}
-	l := &load{ep: c.dst, defs: c.defs}
+	l := &load{ep: c.dst, defs: c.defs, again: "slipway db check"}
 	l.meter.tell = func(p Progress) { c.o.Tell(c.scratch.names(p.Doing)) }
 	refused, err := l.compileAll(ctx, c.t)
 	if err != nil {

@@ -56,7 +56,11 @@ func (t *Target) Load(ctx context.Context, art *snapshot.Artifact, own Owner, o 
 	if err != nil {
 		return Loaded{}, err
 	}
-	l := &load{ep: t.ep, art: art, cat: &cat, own: own, o: o}
+	l := &load{ep: t.ep, art: art, cat: &cat, own: own, o: o, id: string(art.Manifest.ID), digest: art.Digest}
+	if p := art.Manifest.Position; p != nil {
+		l.pos = *p
+	}
+	l.move = l.moveRows
 	l.o.Workers, l.o.DeferBytes = cmp.Or(o.Workers, defaultWorkers), cmp.Or(o.DeferBytes, defaultDefer)
 	defer l.close()
 	out, err := l.run(ctx)
@@ -67,18 +71,27 @@ func (t *Target) Load(ctx context.Context, art *snapshot.Artifact, own Owner, o 
 }
 
 type load struct {
-	ep    Endpoint
-	art   *snapshot.Artifact
-	cat   *Catalog
-	own   Owner
-	o     LoadOptions
-	defs  definitions
-	found []Finding
-	db    *sql.DB // for definitions
-	rows  *sql.DB // for rows
-	meter meter
-	watch stallWatch
-	most  int64 // max_allowed_packet
+	ep  Endpoint
+	art *snapshot.Artifact // nil: the rows are a living source's
+	cat *Catalog
+	own Owner
+	o   LoadOptions
+	// id and digest name what is loaded, and pos is where the source's log stood in it.
+	id, digest string
+	pos        snapshot.Position
+	move       func(context.Context, *sql.Conn) error // moves the rows that aren't in yet
+	again      string                                 // the command that goes on with this load; "": slipway resume
+	// shared: no lock keeps another process of the same owner away, so definitions are changed only under the target's own.
+	shared bool
+	added  func(d *definition, keys int) // may be nil; told when a table has got keys
+	defs   definitions
+	found  []Finding
+	db     *sql.DB // for definitions
+	rows   *sql.DB // for rows
+	meter  meter
+	watch  stallWatch
+	most   int64 // max_allowed_packet
+	room   room
 }
 
 func (l *load) close() {
@@ -97,14 +110,18 @@ func (c *Catalog) schemas() (out []string) {
 	return out
 }
 
-func (l *load) run(ctx context.Context) (Loaded, error) {
-	var err error
+func (l *load) openPools() (err error) {
 	// foreign_key_checks=0: tables are made and filled in any order. The rows are the source's, which kept its keys, and
 	// are verified to be; MySQL would otherwise read each table once more.
 	if l.db, err = l.ep.Open(TextSession().With(Session{"foreign_key_checks": "0"}), 2); err != nil {
-		return Loaded{}, err
+		return err
 	}
-	if l.rows, err = l.ep.Open(LoadSession(strictMode), l.o.Workers); err != nil {
+	l.rows, err = l.ep.Open(LoadSession(strictMode), l.o.Workers)
+	return err
+}
+
+func (l *load) run(ctx context.Context) (Loaded, error) {
+	if err := l.openPools(); err != nil {
 		return Loaded{}, err
 	}
 	state, err := look(ctx, l.db, l.cat.schemas())
@@ -114,6 +131,11 @@ func (l *load) run(ctx context.Context) (Loaded, error) {
 	if err := l.check(ctx, &state); err != nil {
 		return Loaded{}, err
 	}
+	c, err := l.db.Conn(ctx)
+	if err != nil {
+		return Loaded{}, err
+	}
+	defer c.Close()
 	var rows, bytes int64
 	for _, d := range l.defs.tables {
 		rows, bytes = rows+d.table.Rows, bytes+d.table.Bytes
@@ -121,10 +143,10 @@ func (l *load) run(ctx context.Context) (Loaded, error) {
 	l.meter.init(rows, bytes, l.o.Progress)
 	ctx, stop := l.watch.start(ctx, l)
 	defer stop()
-	if err := l.phases(ctx, &state); err != nil {
+	if err := l.phases(ctx, c, &state); err != nil {
 		return Loaded{}, l.watch.reason(err)
 	}
-	out := Loaded{Server: state.Server, ID: l.art.Manifest.ID, Digest: l.art.Digest, Tables: int64(len(l.defs.tables)), Views: int64(len(l.defs.views)), Rows: rows, Bytes: bytes}
+	out := Loaded{Server: state.Server, ID: snapshot.ID(l.id), Digest: l.digest, Tables: int64(len(l.defs.tables)), Views: int64(len(l.defs.views)), Rows: rows, Bytes: bytes}
 	for _, f := range l.found {
 		if f.Severity == Rewrite {
 			out.Rewrites = append(out.Rewrites, f.Object+": "+f.What)
@@ -139,8 +161,11 @@ func (l *load) check(ctx context.Context, s *State) error {
 		if err := fenced(l.own, s.Run, s.Fence); err != nil {
 			return err
 		}
-		if s.Digest != l.art.Digest {
-			return fmt.Errorf("%w: this run began to load snapshot %s with digest %.12s, and now has %s with %.12s", ErrOtherRun, s.ID, s.Digest, l.art.Manifest.ID, l.art.Digest)
+		if s.Digest != l.digest && l.shared {
+			return fmt.Errorf("%w; %s", ErrOtherDefinitions, dropped(s.Run))
+		}
+		if s.Digest != l.digest {
+			return fmt.Errorf("%w: this run began to load snapshot %s with digest %.12s, and now has %s with %.12s", ErrOtherRun, s.ID, s.Digest, l.id, l.digest)
 		}
 	}
 	collations, err := collect(ctx, l.db, scanString, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
@@ -174,14 +199,9 @@ func (l *load) check(ctx context.Context, s *State) error {
 	return refused(l.found)
 }
 
-// phases goes on from the phase that the target has.
-func (l *load) phases(ctx context.Context, s *State) error {
-	// Definitions go over one connection: its session has the variables that advance and the views set.
-	c, err := l.db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
+// phases goes on from the phase that the target has. Definitions go over the one connection c: its session has the variables that
+// advance and the views set.
+func (l *load) phases(ctx context.Context, c *sql.Conn, s *State) error {
 	at := s.Phase
 	if s.Run == "" {
 		var objects []object
@@ -191,11 +211,7 @@ func (l *load) phases(ctx context.Context, s *State) error {
 		for _, v := range l.defs.views {
 			objects = append(objects, object{v.schema, v.view.Name, true})
 		}
-		var pos snapshot.Position
-		if p := l.art.Manifest.Position; p != nil {
-			pos = *p
-		}
-		if err := mark(ctx, c, l.own, string(l.art.Manifest.ID), l.art.Digest, pos, objects); err != nil {
+		if err := mark(ctx, c, l.own, l.id, l.digest, l.pos, objects); err != nil {
 			return err
 		}
 		at, s.objects = PhaseCompile, objects
@@ -206,7 +222,7 @@ func (l *load) phases(ctx context.Context, s *State) error {
 		do          func(context.Context, *sql.Conn) error
 	}{
 		{PhaseCompile, PhaseRows, func(ctx context.Context, c *sql.Conn) error { return l.compile(ctx, c, s.objects) }},
-		{PhaseRows, PhaseKeys, l.moveRows},
+		{PhaseRows, PhaseKeys, l.move},
 		{PhaseKeys, PhaseViews, l.keys},
 		{PhaseViews, PhaseLoaded, l.views},
 	} {
@@ -230,22 +246,49 @@ func (l *load) phases(ctx context.Context, s *State) error {
 	return nil
 }
 
+// mine says whether this process still has the load. Where processes share an owner, the one that was overtaken must change no
+// definition any more: it holds a lock by name (see seize) until it has stopped.
+func (l *load) mine(ctx context.Context, q queryer) error {
+	if !l.shared {
+		return nil
+	}
+	var run string
+	var fence uint64
+	if err := q.QueryRowContext(ctx, "SELECT `run`, `fence` FROM "+ownTable("load")).Scan(&run, &fence); err != nil {
+		return fmt.Errorf("ask whose load it is: %w", err)
+	}
+	return fenced(l.own, run, fence)
+}
+
+// alter changes a definition.
+func (l *load) alter(ctx context.Context, c *sql.Conn, stmt string) (sql.Result, error) {
+	if err := l.mine(ctx, c); err != nil {
+		return nil, err
+	}
+	return l.watch.exec(ctx, c, stmt)
+}
+
 // compile makes every definition on the empty target, whole. What doesn't compile is refused, all of it at once, and the
 // target is as it was before. If all tables are small they stay as they are; else all are made again, the large ones
 // without their keys.
 func (l *load) compile(ctx context.Context, c *sql.Conn, objects []object) error {
-	if err := dropObjects(ctx, c, objects); err != nil { // of an attempt that was killed here: no row has moved yet
+	drop := func() error {
+		if err := l.mine(ctx, c); err != nil {
+			return err
+		}
+		return dropObjects(ctx, c, objects)
+	}
+	if err := drop(); err != nil { // of an attempt that was killed here: no row has moved yet
 		return err
 	}
 	bad, err := l.compileAll(ctx, c)
 	if err != nil {
 		return err
 	}
-	large := func(d *definition) bool { return d.table.Bytes >= l.o.DeferBytes && len(d.Keys) > 0 }
-	if bad == nil && !slices.ContainsFunc(l.defs.tables, func(d definition) bool { return large(&d) }) {
+	if bad == nil && !slices.ContainsFunc(l.defs.tables, func(d definition) bool { return l.deferred(&d) }) {
 		return nil
 	}
-	if err := dropObjects(ctx, c, objects); err != nil {
+	if err := drop(); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -259,13 +302,20 @@ func (l *load) compile(ctx context.Context, c *sql.Conn, objects []object) error
 		l.meter.report("making " + d.String())
 		err := use(ctx, c, d.schema)
 		if err == nil {
-			_, err = l.watch.exec(ctx, c, d.Create(!large(d)))
+			_, err = l.alter(ctx, c, d.Create(!l.deferred(d)))
 		}
 		if err != nil {
 			return fmt.Errorf("make %s: %w", d, cmp.Or(l.full(err), err))
 		}
 	}
 	return nil
+}
+
+// deferred: the table gets its keys after its rows.
+func (l *load) deferred(d *definition) bool {
+	// Chunks of a living source's table are compared, and taken back, by its range key.
+	ranged := l.art != nil || len(d.table.Key) == 0 || slices.Equal(d.table.Key, d.table.Primary)
+	return max(d.table.Bytes, d.table.estBytes) >= l.o.DeferBytes && len(d.Keys) > 0 && ranged
 }
 
 func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err error) {
@@ -277,7 +327,7 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 		if err := use(ctx, c, d.schema); err != nil {
 			return err
 		}
-		_, err := l.watch.exec(ctx, c, stmt)
+		_, err := l.alter(ctx, c, stmt)
 		switch n := ErrorNumber(err); {
 		case err == nil:
 		case n == 0 || lostNumber(n) || l.full(err) != nil:
@@ -406,7 +456,11 @@ func (l *load) addKeys(ctx context.Context, c *sql.Conn, d *definition, what str
 			return nil
 		}
 		l.meter.report("adding " + what + " to " + d.String())
-		if _, err := l.watch.exec(ctx, c, todo[0]); err != nil {
+		_, err = l.alter(ctx, c, todo[0])
+		if err == nil && l.added != nil {
+			l.added(d, max(1, len(clauses)/len(todo)))
+		}
+		if err != nil {
 			if n := ErrorNumber(err); (n == duplicateKey || n == duplicateForeignKey) && try <= len(clauses)+1 {
 				continue
 			}
@@ -467,6 +521,6 @@ func (l *load) createView(ctx context.Context, c *sql.Conn, v viewDefinition) er
 			return err
 		}
 	}
-	_, err := l.watch.exec(ctx, c, strings.Replace(v.create, "CREATE ", "CREATE OR REPLACE ", 1))
+	_, err := l.alter(ctx, c, strings.Replace(v.create, "CREATE ", "CREATE OR REPLACE ", 1))
 	return err
 }

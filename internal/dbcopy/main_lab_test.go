@@ -22,6 +22,9 @@ var servers struct {
 
 func TestMain(m *testing.M) {
 	machine.Main()
+	if order := os.Getenv(copierVar); order != "" {
+		os.Exit(copierMain(order))
+	}
 	if order := os.Getenv(loaderVar); order != "" {
 		os.Exit(loaderMain(order))
 	}

@@ -6,15 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -34,10 +30,68 @@ func LoadSession(mode string) Session {
 // statementBytes is about how long an INSERT gets. Longer ones were no faster here.
 const statementBytes = 1 << 20
 
-// job is one chunk to load.
-type job struct {
+// parcel is the rows of one chunk on their way, wherever they come from: a file of an artifact, or a view of a living source.
+type parcel interface {
+	String() string // for messages: "file 0001-000002.zst"
+	table() *definition
+	// each gives the rows from the first on, each time that it is called. A row is valid until take returns. An error of take ends
+	// it and is returned.
+	each(ctx context.Context, take func(vals [][]byte) error) error
+	// in is a query that gives a row when this chunk is in.
+	in() string
+	// seal judges what went in, in the transaction that it went in with, and gives the statement that notes it there.
+	seal(ctx context.Context, q queryer, rows int64) (string, error)
+	// size is known when the rows have been given.
+	size() (rows, bytes int64)
+}
+
+// filed is a chunk of an artifact.
+type filed struct {
+	*load
 	def   *definition
 	chunk *Chunk
+}
+
+func (f *filed) String() string       { return "file " + f.chunk.File }
+func (f *filed) table() *definition   { return f.def }
+func (f *filed) size() (int64, int64) { return f.chunk.Rows, f.chunk.Bytes }
+func (f *filed) in() string {
+	return "SELECT `file` FROM " + ownTable("chunk") + " WHERE `file` = '" + escape(f.chunk.File) + "'"
+}
+
+func (f *filed) seal(_ context.Context, _ queryer, rows int64) (string, error) {
+	if rows != f.chunk.Rows {
+		return "", fmt.Errorf("%d rows where the manifest has %d: %w", rows, f.chunk.Rows, errContents)
+	}
+	return fmt.Sprintf("INSERT INTO %s (`file`, `rows`, `fence`) VALUES ('%s', %d, %d)", ownTable("chunk"), escape(f.chunk.File), f.chunk.Rows, f.own.Fence), nil
+}
+
+func (f *filed) each(_ context.Context, take func([][]byte) error) error {
+	file, err := f.art.File(f.chunk.File)
+	if err != nil {
+		return err
+	}
+	src, err := f.art.Read(file)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	rows := value.NewReader(src, len(f.def.table.Columns))
+	for n := 1; ; n++ {
+		vals, err := rows.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			if !errors.Is(err, snapshot.ErrDamaged) {
+				err = errors.Join(errContents, err)
+			}
+			return fmt.Errorf("row %d: %w", n, err)
+		}
+		if err := take(vals); err != nil {
+			return err
+		}
+	}
 }
 
 // moveRows loads the chunks that aren't in yet.
@@ -50,7 +104,7 @@ func (l *load) moveRows(ctx context.Context, c *sql.Conn) error {
 	for _, f := range done {
 		in[f] = true
 	}
-	var jobs []job
+	var jobs []*filed
 	for i := range l.defs.tables {
 		d := &l.defs.tables[i]
 		for k := range d.table.Chunks {
@@ -60,12 +114,12 @@ func (l *load) moveRows(ctx context.Context, c *sql.Conn) error {
 			case in[ch.File]:
 				l.meter.add(d.String(), ch.Rows, ch.Bytes)
 			default:
-				jobs = append(jobs, job{d, ch})
+				jobs = append(jobs, &filed{l, d, ch})
 			}
 		}
 	}
-	slices.SortStableFunc(jobs, func(a, b job) int { return int(b.def.table.Bytes - a.def.table.Bytes) })
-	queue := make(chan job, len(jobs))
+	slices.SortStableFunc(jobs, func(a, b *filed) int { return int(b.def.table.Bytes - a.def.table.Bytes) })
+	queue := make(chan *filed, len(jobs))
 	for _, j := range jobs {
 		queue <- j
 	}
@@ -77,8 +131,9 @@ func (l *load) moveRows(ctx context.Context, c *sql.Conn) error {
 			defer w.drop()
 			for j := range queue {
 				if err := w.chunk(ctx, j); err != nil {
-					return fmt.Errorf("load %s, file %s: %w", j.def, j.chunk.File, err)
+					return fmt.Errorf("load %s, %s: %w", j.def, j, err)
 				}
+				l.moved(j)
 			}
 			return nil
 		})
@@ -90,12 +145,19 @@ func (l *load) moveRows(ctx context.Context, c *sql.Conn) error {
 	return nil
 }
 
+func (l *load) moved(p parcel) {
+	rows, bytes := p.size()
+	l.meter.add(p.table().String(), rows, bytes)
+	if l.o.Moved != nil {
+		l.o.Moved(rows, bytes)
+	}
+}
+
 // rowLoader is one worker with its connection.
 type rowLoader struct {
 	*load
-	conn *sql.Conn
-	stmt []byte
-	odd  []byte
+	conn  *sql.Conn
+	spare chan []byte // for statements, used again
 }
 
 func (w *rowLoader) drop() {
@@ -112,11 +174,11 @@ const tries = 6
 
 // chunk loads one chunk, exactly once: its rows and its entry in the mark's table are one transaction, and after an
 // outcome that isn't known the entry is asked for.
-func (w *rowLoader) chunk(ctx context.Context, j job) error {
+func (w *rowLoader) chunk(ctx context.Context, j parcel) error {
 	var err error
 	for try := 1; try <= tries; try++ {
 		if try > 1 {
-			w.meter.report(fmt.Sprintf("trying %s, file %s again (%d of %d) after: %v", j.def, j.chunk.File, try, tries, err))
+			w.meter.report(fmt.Sprintf("trying %s, %s again (%d of %d) after: %v", j.table(), j, try, tries, err))
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -124,10 +186,6 @@ func (w *rowLoader) chunk(ctx context.Context, j job) error {
 			}
 		}
 		if err = w.once(ctx, j); err == nil {
-			w.meter.add(j.def.String(), j.chunk.Rows, j.chunk.Bytes)
-			if w.o.Moved != nil {
-				w.o.Moved(j.chunk.Rows, j.chunk.Bytes)
-			}
 			return nil
 		}
 		w.drop()
@@ -138,7 +196,10 @@ func (w *rowLoader) chunk(ctx context.Context, j job) error {
 	if full := w.full(err); full != nil {
 		return full
 	}
-	return err
+	if ctx.Err() != nil {
+		return err
+	}
+	return keyed(ctx, j, err)
 }
 
 // passing: the error may go away by itself. Duplicate keys are among them because a transaction of an earlier attempt
@@ -148,7 +209,9 @@ func passing(err error) bool {
 	case 1205, 1213, 1062: // lock wait timeout, deadlock, duplicate entry
 		return true
 	case 0:
-		return !errors.Is(err, snapshot.ErrDamaged) && !errors.Is(err, ErrFenced) && !errors.Is(err, errContents)
+		var differs *DifferentError
+		var long *TooLongError
+		return !errors.As(err, &differs) && !errors.As(err, &long) && !errors.Is(err, snapshot.ErrDamaged) && !errors.Is(err, ErrFenced) && !errors.Is(err, errContents) && !errors.Is(err, errSource) && !errors.Is(err, ErrReadWrong)
 	}
 	return lostNumber(ErrorNumber(err))
 }
@@ -158,7 +221,7 @@ func passing(err error) bool {
 var errContents = errors.New("the snapshot's rows are not what its manifest says")
 
 // once is one try: nil when the chunk is in, whoever put it there.
-func (w *rowLoader) once(ctx context.Context, j job) (err error) {
+func (w *rowLoader) once(ctx context.Context, j parcel) (err error) {
 	if w.conn == nil {
 		if w.conn, err = w.rows.Conn(ctx); err != nil {
 			return err
@@ -169,16 +232,10 @@ func (w *rowLoader) once(ctx context.Context, j job) (err error) {
 	if _, err := w.conn.ExecContext(ctx, "START TRANSACTION"); err != nil {
 		return err
 	}
-	// The mark is held until the end: whoever takes the run over waits for this transaction or sees what it did.
-	var fence uint64
-	var run string
-	if err := w.conn.QueryRowContext(ctx, "SELECT `run`, `fence` FROM "+ownTable("load")+" FOR SHARE").Scan(&run, &fence); err != nil {
-		return fmt.Errorf("ask whose load it is: %w", err)
-	}
-	if err := fenced(w.own, run, fence); err != nil {
+	if err := w.held(ctx); err != nil {
 		return err
 	}
-	in, err := collect(ctx, w.conn, scanString, "SELECT `file` FROM "+ownTable("chunk")+" WHERE `file` = '"+escape(j.chunk.File)+"'")
+	in, err := collect(ctx, w.conn, scanString, j.in())
 	if err != nil {
 		return err
 	}
@@ -186,211 +243,27 @@ func (w *rowLoader) once(ctx context.Context, j job) (err error) {
 		_, err := w.conn.ExecContext(ctx, "ROLLBACK")
 		return err
 	}
-	if err := w.insert(ctx, j); err != nil {
+	rows, err := w.insert(ctx, j)
+	if err != nil {
 		return err
 	}
-	if _, err := w.conn.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (`file`, `rows`, `fence`) VALUES ('%s', %d, %d)", ownTable("chunk"), escape(j.chunk.File), j.chunk.Rows, w.own.Fence)); err != nil {
+	note, err := j.seal(ctx, w.conn, rows)
+	if err != nil {
+		return err
+	}
+	if _, err := w.conn.ExecContext(ctx, note); err != nil {
 		return err
 	}
 	_, err = w.watch.exec(ctx, w.conn, "COMMIT")
 	return err
 }
 
-// insert sends the rows of a chunk in statements of many rows.
-func (w *rowLoader) insert(ctx context.Context, j job) error {
-	t := j.def.table
-	file, err := w.art.File(j.chunk.File)
-	if err != nil {
-		return err
+// held holds the mark until the transaction's end: whoever takes the load over waits for it or sees what it did.
+func (w *rowLoader) held(ctx context.Context) error {
+	var fence uint64
+	var run string
+	if err := w.conn.QueryRowContext(ctx, "SELECT `run`, `fence` FROM "+ownTable("load")+" FOR SHARE").Scan(&run, &fence); err != nil {
+		return fmt.Errorf("ask whose load it is: %w", err)
 	}
-	src, err := w.art.Read(file)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	var stored []value.Column
-	var at []int
-	for i, c := range t.Columns {
-		if !c.Generated {
-			stored, at = append(stored, c), append(at, i)
-		}
-	}
-	head := "INSERT INTO " + qualified(j.def.schema, t.Name) + " (" + value.Names(stored) + ") VALUES "
-	rows := value.NewReader(src, len(t.Columns))
-	in := &inserter{w: w, j: j, head: head, limit: min(statementBytes, int(w.most)/2), stmt: w.stmt[:0]}
-	odd := &inserter{w: w, j: j, head: head, limit: in.limit, stmt: w.odd[:0], loose: true}
-	defer func() { w.stmt, w.odd = in.stmt, odd.stmt }()
-	var total int64
-	for ; ; total++ {
-		vals, err := rows.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			if !errors.Is(err, snapshot.ErrDamaged) {
-				err = errors.Join(errContents, err)
-			}
-			return fmt.Errorf("row %d: %w", total+1, err)
-		}
-		to := in
-		for i, c := range t.Columns {
-			if c.OddChoice(vals[i]) {
-				to = odd
-			}
-		}
-		if err := to.row(ctx, total, stored, vals, at); err != nil {
-			return err
-		}
-	}
-	if total != j.chunk.Rows {
-		return fmt.Errorf("%d rows where the manifest has %d: %w", total, j.chunk.Rows, errContents)
-	}
-	if err := in.flush(ctx); err != nil {
-		return err
-	}
-	return odd.flush(ctx)
-}
-
-// inserter builds and sends INSERTs of many rows.
-type inserter struct {
-	w     *rowLoader
-	j     job
-	head  string
-	limit int
-	loose bool
-	stmt  []byte
-	rows  []int64 // of the chunk, by their places in the statement
-}
-
-// row adds a row: the n-th of the chunk.
-func (in *inserter) row(ctx context.Context, n int64, stored []value.Column, vals [][]byte, at []int) (err error) {
-	if len(in.rows) == 0 {
-		in.stmt = append(in.stmt[:0], in.head...)
-	}
-	from := len(in.stmt)
-	if len(in.rows) > 0 {
-		in.stmt = append(in.stmt, ',')
-	}
-	in.stmt = append(in.stmt, '(')
-	for k, c := range stored {
-		if k > 0 {
-			in.stmt = append(in.stmt, ',')
-		}
-		if in.stmt, err = c.Literal(in.stmt, vals[at[k]]); err != nil {
-			return fmt.Errorf("row %d: %w", n+1, errors.Join(errContents, err))
-		}
-	}
-	in.stmt = append(in.stmt, ')')
-	if len(in.stmt) > in.limit && len(in.rows) > 0 { // send what was there before this row; it begins the next
-		row := slices.Clone(in.stmt[from+1:])
-		in.stmt = in.stmt[:from]
-		if err := in.flush(ctx); err != nil {
-			return err
-		}
-		in.stmt = append(append(in.stmt[:0], in.head...), row...)
-	}
-	in.rows = append(in.rows, n)
-	return nil
-}
-
-func (in *inserter) flush(ctx context.Context) error {
-	if len(in.rows) == 0 {
-		return nil
-	}
-	if in.loose {
-		if err := in.mode(ctx, looseMode); err != nil {
-			return err
-		}
-	}
-	r, err := in.w.watch.exec(ctx, in.w.conn, string(in.stmt))
-	if err != nil {
-		return in.place(err)
-	}
-	if n, err := r.RowsAffected(); err != nil || n != int64(len(in.rows)) {
-		return errors.Join(fmt.Errorf("the target took %d of %d rows", n, len(in.rows)), err)
-	}
-	in.rows = in.rows[:0]
-	if in.loose {
-		return in.mode(ctx, strictMode)
-	}
-	return nil
-}
-
-func (in *inserter) mode(ctx context.Context, mode string) error {
-	_, err := in.w.conn.ExecContext(ctx, "SET SESSION sql_mode = '"+mode+"'")
-	return err
-}
-
-// atRow is how the server says which of a statement's rows it didn't take.
-var atRow = regexp.MustCompile(`at row (\d+)$`)
-
-// place adds the key of the row that the server refused.
-func (in *inserter) place(err error) error {
-	m := atRow.FindStringSubmatch(err.Error())
-	if ErrorNumber(err) == 0 || m == nil {
-		return err
-	}
-	n, perr := strconv.Atoi(m[1])
-	if perr != nil || n < 1 || n > len(in.rows) {
-		return err
-	}
-	key, kerr := in.w.keyOf(in.j, in.rows[n-1])
-	if kerr != nil {
-		return errors.Join(err, kerr)
-	}
-	return fmt.Errorf("row with %s: %w", key, err)
-}
-
-// keyOf reads the n-th row of a chunk again and prints its key.
-func (l *load) keyOf(j job, n int64) (string, error) {
-	file, err := l.art.File(j.chunk.File)
-	if err != nil {
-		return "", err
-	}
-	src, err := l.art.Read(file)
-	if err != nil {
-		return "", err
-	}
-	defer src.Close()
-	rows := value.NewReader(src, len(j.def.table.Columns))
-	for i := int64(0); ; i++ {
-		vals, err := rows.Next()
-		if err != nil {
-			return "", err
-		}
-		if i == n {
-			return printKey(j.def.table, vals), nil
-		}
-	}
-}
-
-// mostKey bounds how much of a key's value is printed, in bytes.
-const mostKey = 64
-
-// printKey names a row by its primary or range key, or, in a table without either, by its first columns.
-func printKey(t *Table, vals [][]byte) string {
-	names := t.Primary
-	if len(names) == 0 {
-		names = t.Key
-	}
-	for i := 0; len(names) < 3 && i < len(t.Columns) && len(t.Primary)+len(t.Key) == 0; i++ {
-		names = append(names, t.Columns[i].Name)
-	}
-	var parts []string
-	for i, c := range t.Columns {
-		if !slices.Contains(names, c.Name) {
-			continue
-		}
-		switch v := vals[i]; {
-		case v == nil:
-			parts = append(parts, ddl.Quote(c.Name)+"=NULL")
-		case c.Kind == value.Number || c.Kind == value.Bits || c.Kind == value.Year:
-			parts = append(parts, fmt.Sprintf("%s=%s", ddl.Quote(c.Name), v))
-		case len(v) > mostKey:
-			parts = append(parts, fmt.Sprintf("%s=%q… (%d bytes)", ddl.Quote(c.Name), v[:mostKey], len(v)))
-		default:
-			parts = append(parts, fmt.Sprintf("%s=%q", ddl.Quote(c.Name), v))
-		}
-	}
-	return strings.Join(parts, ", ")
+	return fenced(w.own, run, fence)
 }

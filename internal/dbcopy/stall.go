@@ -16,7 +16,8 @@ var errBad = driver.ErrBadConn
 // TargetFullError: the target's disk is full. What was loaded stays; give it room and resume the run.
 type TargetFullError struct {
 	Target string
-	Cause  error // what the server said; nil when it hung and its log told
+	Cause  error  // what the server said; nil when it hung and its log told
+	Again  string // what goes on, once there is room: the command to type; "": slipway resume
 }
 
 func (e *TargetFullError) Error() string {
@@ -25,6 +26,9 @@ func (e *TargetFullError) Error() string {
 		s += ": " + e.Cause.Error()
 	} else {
 		s += " and waits for some (MY-000035 in its error log)"
+	}
+	if e.Again != "" {
+		return s + "; the chunks that are loaded stay; enlarge its disk, then type " + e.Again
 	}
 	return s + "; the chunks that are loaded stay; enlarge its disk, then type slipway resume"
 }
@@ -41,7 +45,7 @@ func (l *load) full(err error) error {
 	n := ErrorNumber(err)
 	for _, f := range fullNumbers {
 		if n == f {
-			return &TargetFullError{l.ep.Name, err}
+			return &TargetFullError{l.ep.Name, err, l.again}
 		}
 	}
 	return nil
@@ -148,7 +152,7 @@ func (w *stallWatch) look(ctx context.Context, l *load, waited time.Duration) {
 		l.meter.report(waiting)
 	default:
 		w.mu.Lock()
-		w.found = &TargetFullError{Target: l.ep.Name}
+		w.found = &TargetFullError{Target: l.ep.Name, Again: l.again}
 		w.mu.Unlock()
 		w.cancel()
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,7 +163,7 @@ func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 		return s, err
 	}
 	var objects, position string
-	err = q.QueryRowContext(ctx, "SELECT `run`, `fence`, `snapshot`, `digest`, `phase`, `position`, `objects`, (SELECT COUNT(*) FROM "+ownTable("chunk")+") FROM "+ownTable("load")).
+	err = q.QueryRowContext(ctx, "SELECT `run`, `fence`, `snapshot`, `digest`, `phase`, `position`, `objects`, (SELECT COUNT(*) FROM "+ownTable("chunk")+") + (SELECT COUNT(*) FROM "+ownTable("copied")+") FROM "+ownTable("load")).
 		Scan(&s.Run, &s.Fence, &s.ID, &s.Digest, &s.Phase, &position, &objects, &s.Chunks)
 	switch {
 	case ErrorNumber(err) == 1049 || ErrorNumber(err) == 1146 || errors.Is(err, sql.ErrNoRows): // no such schema, no such table
@@ -234,6 +235,7 @@ func mark(ctx context.Context, q queryer, own Owner, id, digest string, pos snap
 	for _, stmt := range []string{
 		"CREATE DATABASE IF NOT EXISTS " + ddl.Quote(ownSchema) + " DEFAULT CHARACTER SET utf8mb4",
 		"CREATE TABLE IF NOT EXISTS " + ownTable("chunk") + " (`file` VARCHAR(100) NOT NULL PRIMARY KEY, `rows` BIGINT NOT NULL, `fence` BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB COMMENT='chunks that slipway has loaded'",
+		copiedTable,
 		// Made and filled in one atomic statement: there is never a mark without a name on it.
 		"CREATE TABLE " + ownTable("load") + " (`one` TINYINT NOT NULL PRIMARY KEY CHECK (`one` = 1), `run` VARCHAR(64) NOT NULL, `fence` BIGINT UNSIGNED NOT NULL," +
 			" `snapshot` VARCHAR(64) NOT NULL, `digest` CHAR(64) NOT NULL, `phase` VARCHAR(16) NOT NULL, `position` LONGTEXT NOT NULL, `objects` LONGTEXT NOT NULL) ENGINE=InnoDB COMMENT='whose load this database is'" +
@@ -281,6 +283,9 @@ func advance(ctx context.Context, q queryer, own Owner, to Phase, waiting func(s
 }
 
 func fenced(own Owner, run string, fence uint64) error {
+	if run != own.Run && (isCopy(run) || isCopy(own.Run)) {
+		return fmt.Errorf("%w: %s; %s", ErrOtherRun, run, dropped(run))
+	}
 	if run != own.Run {
 		return fmt.Errorf("%w: %s; type slipway rollback %s, or use another instance", ErrOtherRun, run, run)
 	}
@@ -343,7 +348,7 @@ func dropEmptyMark(ctx context.Context, q queryer) error {
 	if err != nil {
 		return err
 	}
-	if len(names) > 1 || len(names) == 1 && names[0] != "chunk" {
+	if slices.ContainsFunc(names, func(n string) bool { return n != "chunk" && n != "copied" }) {
 		return nil // not what mark leaves half made: nobody's business here
 	}
 	_, err = q.ExecContext(ctx, "DROP DATABASE IF EXISTS "+ddl.Quote(ownSchema))

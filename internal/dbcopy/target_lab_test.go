@@ -137,7 +137,7 @@ func TestOwners(t *testing.T) {
 	defs, _ := define(&cat, nil)
 	w := &rowLoader{load: l}
 	defer w.drop()
-	if err := w.chunk(t.Context(), job{&defs.tables[0], &defs.tables[0].table.Chunks[0]}); !errors.Is(err, ErrFenced) {
+	if err := w.chunk(t.Context(), &filed{l, &defs.tables[0], &defs.tables[0].table.Chunks[0]}); !errors.Is(err, ErrFenced) {
 		t.Errorf("a stale process at a chunk: %v", err)
 	}
 	if n := len(oracle(t, my, "a", []string{"id"})); n != 0 {

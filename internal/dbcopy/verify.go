@@ -59,6 +59,7 @@ func (d Difference) String() string {
 // wrote to it.
 type DifferentError struct {
 	Target      string
+	Living      bool // it was held against a living source and not a snapshot
 	Differences []Difference
 	More        bool // there are more, which were not looked for
 }
@@ -71,6 +72,9 @@ func (e *DifferentError) Error() string {
 	more := ""
 	if e.More {
 		more = "\n  and more, which were not looked for"
+	}
+	if e.Living {
+		return fmt.Sprintf("%s differs from the source:\n  %s%s", e.Target, strings.Join(lines, "\n  "), more)
 	}
 	return fmt.Sprintf("%s differs from the snapshot:\n  %s%s", e.Target, strings.Join(lines, "\n  "), more)
 }
@@ -92,7 +96,7 @@ func (t *Target) Verify(ctx context.Context, art *snapshot.Artifact, o VerifyOpt
 		return Verified{}, t.ep.Explain(err)
 	}
 	if len(v.diffs) > 0 {
-		return Verified{}, &DifferentError{t.ep.Name, v.diffs, v.more}
+		return Verified{}, &DifferentError{Target: t.ep.Name, Differences: v.diffs, More: v.more}
 	}
 	return out, nil
 }
