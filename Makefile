@@ -12,10 +12,10 @@ lab := bin/slipway-lab
 recordings := $(or $(SLIPWAY_SHARED),../shared)/gcp-recordings
 
 # What is missing on this machine is said in one line, before anything is begun.
-lack := $(if $(filter rehearse test soak,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
+lack := $(if $(filter rehearse test soak bench-db,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
 $(if $(lack),$(error $(lack)))
 
-.PHONY: help build check rehearse test soak bench clean setup
+.PHONY: help build check rehearse test soak bench bench-db clean setup
 .NOTPARALLEL:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make build      bin/slipway and bin/slipway-lab'
 	@echo 'make soak       rehearsals killed at 50 random instants and more (SEED=N draws the instants of an earlier one)'
 	@echo 'make bench      the benchmarks'
+	@echo 'make bench-db   the copy beside mydumper and mariadb-dump, on two real servers (Debian 12, Go, root)'
 	@echo 'make clean      take the lab down and remove bin; the caches in /var/cache/slipway-lab stay'
 
 build:
@@ -32,8 +33,8 @@ build:
 
 check:
 	@unformatted=$$(gofmt -l cmd internal inventory migrate runbooks steps); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@.ci/wait vet go vet -tags lab,recordings,soak ./...
-	@.ci/wait staticcheck go tool staticcheck -tags lab,recordings,soak ./...
+	@.ci/wait vet go vet -tags lab,recordings,soak,bench ./...
+	@.ci/wait staticcheck go tool staticcheck -tags lab,recordings,soak,bench ./...
 	@.ci/wait 'unit tests' go test ./...
 	@if [ -d "$(recordings)" ]; then .ci/wait 'recorded exchanges' go test -tags recordings ./internal/google ./internal/lab/cloud/...; \
 	else echo 'not run: the tests against exchanges recorded with the real Google APIs; there is no $(recordings) (SLIPWAY_SHARED is where it is)'; fi
@@ -50,6 +51,9 @@ soak: setup build
 
 bench:
 	go test -run '^$$' -bench . -benchmem $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
+
+bench-db: setup build
+	PATH=$(CURDIR)/bin:$$PATH go test -tags bench -timeout 2h -v -run '^TestBench$$' -count 1 ./internal/dbcopy/bench
 
 clean:
 	@if [ -x $(lab) ]; then $(lab) down; fi

@@ -85,6 +85,8 @@ type Options struct {
 	// MySQL's binary log alone; see Server.Resize.
 	Disk    int64
 	LogDisk bool
+	// Durable makes the server's fsync reach the disk, for what is to be measured; else it doesn't.
+	Durable bool
 }
 
 // Server is one database server.
@@ -156,7 +158,7 @@ func (l *Lab) start(ctx context.Context, name string, k kind, o Options) (*Serve
 		return nil, err
 	}
 	// Nothing here measures or proves durability, and a SIGKILL of the server leaves what it wrote to the kernel.
-	spec := machine.Spec{Name: name, Lower: lower, Argv: machine.Idle(), HostNetwork: true, Volatile: true,
+	spec := machine.Spec{Name: name, Lower: lower, Argv: machine.Idle(), HostNetwork: true, Volatile: !o.Durable,
 		Files: []machine.File{{Path: "/init.sql", Content: []byte(k.accounts), Mode: 0o600}, {Path: "/data", Dir: true}}}
 	m, err := l.launcher.Start(ctx, spec)
 	if err != nil {
@@ -201,6 +203,18 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Run runs a program in the server's machine.
+func (s *Server) Run(ctx context.Context, c machine.Cmd) error { return s.m.Run(ctx, c) }
+
+// Tools is a machine without a server, for programs that come as packages; Close ends it.
+func (l *Lab) Tools(ctx context.Context, name string, layer rootfs.Layer) (*machine.Machine, error) {
+	lower, err := l.store.Ensure(ctx, layer)
+	if err != nil {
+		return nil, err
+	}
+	return l.launcher.Start(ctx, machine.Spec{Name: name, Lower: lower, Argv: machine.Idle(), HostNetwork: true})
 }
 
 // Start starts the server again after Kill or Stop and waits until it answers.
