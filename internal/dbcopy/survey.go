@@ -299,8 +299,8 @@ func (s *surveyor) table(ctx context.Context, schema, name, collation string) (T
 	}
 	var err error
 	t.Columns, err = collect(ctx, s.q, func(r *sql.Rows) (c value.Column, err error) {
-		var columnType, null, generated string
-		if err := r.Scan(&c.Name, &c.Type, &columnType, &null, &c.Charset, &c.Collation, &generated); err != nil {
+		var null, generated string
+		if err := r.Scan(&c.Name, &c.Type, &c.ColumnType, &null, &c.Charset, &c.Collation, &generated); err != nil {
 			return c, err
 		}
 		var known bool
@@ -308,7 +308,7 @@ func (s *surveyor) table(ctx context.Context, schema, name, collation string) (T
 			s.found("type", Refuse, object+", column "+c.Name, "", "its type %s can't be carried", c.Type)
 		}
 		c.Null, c.Generated = null == "YES", generated == "ALWAYS"
-		c.Zerofill = strings.Contains(columnType, "zerofill")
+		c.Zerofill = strings.Contains(c.ColumnType, "zerofill")
 		return c, nil
 	}, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COALESCE(CHARACTER_SET_NAME,''), COALESCE(COLLATION_NAME,''), IS_GENERATED FROM information_schema.COLUMNS"+
 		" WHERE "+named("TABLE_SCHEMA", schema)+" AND "+named("TABLE_NAME", name)+" ORDER BY ORDINAL_POSITION")

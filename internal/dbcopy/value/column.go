@@ -40,14 +40,17 @@ const asBytes = "CAST('' AS BINARY)"
 
 // Column is a column of the source.
 type Column struct {
-	Name      string `json:"name"`
-	Kind      Kind   `json:"kind"`
-	Type      string `json:"type"` // DATA_TYPE
-	Null      bool   `json:"null,omitempty"`
-	Zerofill  bool   `json:"zerofill,omitempty"`
-	Generated bool   `json:"generated,omitempty"` // computed by either server; read and verified, not stored
-	Charset   string `json:"charset,omitempty"`   // of a character column
-	Collation string `json:"collation,omitempty"`
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+	Type string `json:"type"` // DATA_TYPE
+	// ColumnType is COLUMN_TYPE, with length, sign and labels: what the binary log leaves unsaid. Artifacts of before
+	// there was a follower haven't got it.
+	ColumnType string `json:"column_type,omitempty"`
+	Null       bool   `json:"null,omitempty"`
+	Zerofill   bool   `json:"zerofill,omitempty"`
+	Generated  bool   `json:"generated,omitempty"` // computed by either server; read and verified, not stored
+	Charset    string `json:"charset,omitempty"`   // of a character column
+	Collation  string `json:"collation,omitempty"`
 }
 
 // KindOf gives the kind of a type, by information_schema's DATA_TYPE.
