@@ -54,6 +54,7 @@ type current struct {
 	origin    uint32
 	committed time.Time
 	alone     bool // one statement, without an end of its own
+	begun     bool // by BEGIN or XA START
 	pile      pile
 	mark      bool
 	xa        string
@@ -127,6 +128,11 @@ func (a *assembler) event(raw []byte) (_ *Transaction, err error) {
 	}
 	if h.EventType == replication.ROTATE_EVENT {
 		return nil, a.rotate(raw)
+	}
+	// The description's own checksum is as it says itself: four bytes from its end stands the kind, always.
+	described := h.EventType == replication.FORMAT_DESCRIPTION_EVENT && len(raw) > 24 && raw[len(raw)-5] == byte(replication.BINLOG_CHECKSUM_ALG_CRC32)
+	if n := len(raw) - 4; (described || a.crc && h.EventType != replication.FORMAT_DESCRIPTION_EVENT) && (n < replication.EventHeaderSize || crc32.ChecksumIEEE(raw[:n]) != binary.LittleEndian.Uint32(raw[n:])) {
+		return nil, a.stop(StopError{Kind: StopDamaged, What: fmt.Sprintf("an event of type %d and %d bytes has another checksum than it says", h.EventType, len(raw)), Do: damaged})
 	}
 	if h.EventType != replication.FORMAT_DESCRIPTION_EVENT && h.EventType != replication.HEARTBEAT_EVENT && h.EventType != replication.HEARTBEAT_LOG_EVENT_V2 && h.Flags&replication.LOG_EVENT_ARTIFICIAL_F == 0 {
 		a.advance(h)
@@ -261,7 +267,6 @@ func (a *assembler) described(e *replication.FormatDescriptionEvent, raw []byte)
 
 func newParser() *replication.BinlogParser {
 	p := replication.NewBinlogParser()
-	p.SetVerifyChecksum(true)
 	// Rows are decoded here, from the event's bytes; of table maps only what every server writes.
 	p.SetRowsEventDecodeFunc(func(e *replication.RowsEvent, data []byte) error {
 		n, err := e.DecodeHeader(data)
@@ -334,6 +339,11 @@ func (a *assembler) query(schema, text string, h replication.EventHeader) (*Tran
 		if err := a.begin(&current{origin: h.ServerID, committed: a.newest, alone: v != begin && v != xaStart}); err != nil {
 			return nil, err
 		}
+	}
+	if v == begin || v == xaStart {
+		a.cur.begun = true
+	} else if a.flavor == value.MySQL && !a.cur.begun && !strings.HasSuffix(text, "START TRANSACTION") {
+		a.cur.alone = true // MariaDB's GTID event says so; of MySQL's statements without BEGIN only CREATE TABLE ... SELECT has rows behind it
 	}
 	switch v {
 	case begin, savepoint:

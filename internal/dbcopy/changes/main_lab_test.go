@@ -74,7 +74,7 @@ func admin(t testing.TB, s side, schema string) *sql.DB {
 	return db
 }
 
-func exec(t testing.TB, db interface {
+func execute(t testing.TB, db interface {
 	ExecContext(context.Context, string, ...any) (sql.Result, error)
 }, stmts ...string) {
 	t.Helper()
@@ -89,7 +89,7 @@ func exec(t testing.TB, db interface {
 func schema(t testing.TB, s side, name string) *sql.DB {
 	t.Helper()
 	db := admin(t, s, "")
-	exec(t, db, "DROP DATABASE IF EXISTS `"+name+"`", "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+	execute(t, db, "DROP DATABASE IF EXISTS `"+name+"`", "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
 	t.Cleanup(func() {
 		if _, err := db.ExecContext(context.Background(), "DROP DATABASE IF EXISTS `"+name+"`"); err != nil {
 			t.Error(err)
@@ -166,7 +166,7 @@ func next(t testing.TB, s *Stream) *Transaction {
 
 func try(t testing.TB, s *Stream) (*Transaction, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for {
 		tx, err := s.Next(ctx)

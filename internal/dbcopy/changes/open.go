@@ -81,6 +81,17 @@ func Open(ctx context.Context, src Source, from Position, o Options) (*Stream, e
 		return nil, err
 	}
 	s.a.connected()
+	// The first event comes at once; or, instead of it, that the position can't be read from.
+	raw, err := s.link.event(ctx)
+	if err == nil {
+		_, err = s.a.event(raw)
+	} else if ctx.Err() == nil {
+		err = s.fatal(ctx, err)
+	}
+	if err != nil {
+		s.link.close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -128,11 +139,19 @@ func (t *table) complete(ctx context.Context, db *sql.DB) error {
 			return fmt.Errorf("it has %d columns now, and had %d when the copy was made: copy it anew", i, len(t.Columns))
 		}
 	}
+	var kind sql.NullString
+	err := db.QueryRowContext(ctx, "SELECT TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.Schema, t.Name).Scan(&kind)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) { // dropped since: its DROP is in the log
+		return err
+	}
+	if kind.String == "SYSTEM VERSIONED" {
+		return &StopError{Kind: StopVersioned, Object: t.String(), At: "its definition", What: "it is system-versioned: the log has a DELETE as an UPDATE and an UPDATE with an INSERT of history",
+			Do: "ALTER TABLE " + t.quoted() + " DROP SYSTEM VERSIONING, if its history may go, and copy it anew"}
+	}
 	for i, c := range t.Columns {
 		if c.Kind != value.Choice {
 			continue
 		}
-		var err error
 		if t.labels[i], err = readLabels(ctx, db, c); err != nil {
 			return fmt.Errorf("column %s: labels: %w", c.Name, err)
 		}

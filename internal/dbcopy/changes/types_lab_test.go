@@ -99,7 +99,7 @@ func newWide(t *testing.T, r *rand.Rand, db *sql.DB, name string, kinds []kindOf
 		defs = append(defs, c+" "+def+nul)
 	}
 	defs = append(defs, "v1 bigint GENERATED ALWAYS AS (id + 7) VIRTUAL", "s1 varchar(60) CHARACTER SET utf8mb4 GENERATED ALWAYS AS (concat('k', id)) STORED", "v2 varchar(60) CHARACTER SET latin1 GENERATED ALWAYS AS (concat(id, ' x')) VIRTUAL", "z int")
-	exec(t, db, "CREATE TABLE "+ddl.Quote(name)+" ("+strings.Join(defs, ", ")+")")
+	execute(t, db, "CREATE TABLE "+ddl.Quote(name)+" ("+strings.Join(defs, ", ")+")")
 	w.tab = describe(t, db, "ch", name)
 	return w
 }
@@ -116,7 +116,7 @@ func TestTypes(t *testing.T) {
 	for _, s := range []side{maria(), my()} {
 		t.Run(s.Name, func(t *testing.T) {
 			db := schema(t, s, "ch")
-			exec(t, db, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'")
+			execute(t, db, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'")
 			var kinds []kindOfColumn
 			for _, k := range columnKinds {
 				if k.only == "" || k.only == s.Name {
@@ -183,19 +183,19 @@ func (w *wide) run(t *testing.T, r *rand.Rand, s side, db *sql.DB, st *Stream, h
 		}
 		vals = append(vals, "("+strings.Join(row, ",")+")")
 	}
-	exec(t, db, "INSERT IGNORE INTO "+q+" (id,"+strings.Join(w.stored, ",")+") VALUES "+strings.Join(vals, ","))
+	execute(t, db, "INSERT IGNORE INTO "+q+" (id,"+strings.Join(w.stored, ",")+") VALUES "+strings.Join(vals, ","))
 	first := rowsOf(t, s, w.tab)
-	exec(t, db, "BEGIN")
+	execute(t, db, "BEGIN")
 	for id := range 8 {
 		var set []string
 		for i, c := range w.stored {
 			set = append(set, c+" = "+w.value(r, i))
 		}
-		exec(t, db, fmt.Sprintf("UPDATE IGNORE %s SET %s, z = %d WHERE id = %d", q, strings.Join(set, ", "), id, id+1))
+		execute(t, db, fmt.Sprintf("UPDATE IGNORE %s SET %s, z = %d WHERE id = %d", q, strings.Join(set, ", "), id, id+1))
 	}
-	exec(t, db, "COMMIT")
+	execute(t, db, "COMMIT")
 	second := rowsOf(t, s, w.tab)
-	exec(t, db, "DELETE FROM "+q)
+	execute(t, db, "DELETE FROM "+q)
 	for n, want := range []Kind{Insert, Update, Delete} {
 		tx := next(t, st)
 		if tx.Rows != 8 {
