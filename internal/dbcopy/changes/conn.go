@@ -34,9 +34,8 @@ const (
 
 // link is one connection that gives events.
 type link struct {
-	c   *client.Conn
-	nc  net.Conn
-	raw []byte
+	c  *client.Conn
+	nc net.Conn
 }
 
 func (l *link) close() {

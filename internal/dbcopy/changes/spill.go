@@ -41,7 +41,6 @@ func sweep(dir string) error {
 type pile struct {
 	dir   string
 	most  int64 // bytes in memory
-	tell  func(string)
 	buf   []byte
 	file  *os.File
 	size  int64 // of the file
