@@ -2,8 +2,10 @@ package dbcopy
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -313,6 +315,8 @@ func printKey(t *Table, vals [][]byte) string {
 			parts = append(parts, ddl.Quote(c.Name)+"=NULL")
 		case c.Kind == value.Number || c.Kind == value.Bits || c.Kind == value.Year:
 			parts = append(parts, fmt.Sprintf("%s=%s", ddl.Quote(c.Name), v))
+		case c.Kind == value.Float && len(v) == 25: // as value.Float says
+			parts = append(parts, fmt.Sprintf("%s=%v", ddl.Quote(c.Name), math.Float64frombits(binary.LittleEndian.Uint64(v[9:]))))
 		case len(v) > mostKey:
 			parts = append(parts, fmt.Sprintf("%s=%q… (%d bytes)", ddl.Quote(c.Name), v[:mostKey], len(v)))
 		default:

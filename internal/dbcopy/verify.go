@@ -41,6 +41,9 @@ type Difference struct {
 	What   string   `json:"what"`
 	Key    string   `json:"key,omitempty"`
 	Fields []string `json:"columns,omitempty"` // that differ, where both sides have the row
+
+	Repaired bool   `json:"repaired,omitempty"` // the target's row was written anew, and is equal now
+	Why      string `json:"why,omitempty"`      // what else is to be known of it: why it wasn't repaired
 }
 
 func (d Difference) String() string {
@@ -51,6 +54,12 @@ func (d Difference) String() string {
 	s += ": " + d.What
 	if len(d.Fields) > 0 {
 		s += " in " + strings.Join(d.Fields, ", ")
+	}
+	if d.Repaired {
+		s += "; repaired"
+	}
+	if d.Why != "" {
+		s += "; " + d.Why
 	}
 	return s
 }
