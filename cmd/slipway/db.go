@@ -19,6 +19,7 @@ func newDB(p *program) *cobra.Command {
 	}
 	cmd.AddCommand(newDBCheck(p))
 	cmd.AddCommand(newDBCopy(p))
+	cmd.AddCommand(newDBVerify(p))
 	return cmd
 }
 

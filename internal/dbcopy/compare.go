@@ -30,7 +30,7 @@ type CompareOptions struct {
 	// Applied is how far the follower has applied the source's log, or nil where nobody knows or nothing is followed. With it, a row
 	// differs when the follower has passed the state that the source has it in; without it, when it has differed for Settle.
 	Applied func(context.Context) (binlog.MariaDB, error)
-	Tell    func(CompareProgress) // may be nil; called twice a second, and when there is something to say
+	Tell    func(CompareProgress) // may be nil; called twice a second, and when there is something to say; never twice at once
 }
 
 // Region is a table, or the rows of it after one edge of its range key and up to another, the latter included.
@@ -115,6 +115,8 @@ type compare struct {
 
 	mu  sync.Mutex
 	out Comparison
+
+	telling sync.Mutex
 }
 
 // errEnough ends a comparison that has found more than it names.
@@ -245,6 +247,8 @@ func (c *compare) tell(say string) {
 	c.mu.Lock()
 	p.Different, p.Repaired = c.out.Different, c.out.Repaired
 	c.mu.Unlock()
+	c.telling.Lock()
+	defer c.telling.Unlock()
 	c.o.Tell(p)
 }
 

@@ -110,11 +110,10 @@ func (c *compare) servers(ctx context.Context, conns [2]*sql.DB) error {
 		if i == 1 {
 			v = &c.out.Target
 		}
-		err := s.try(ctx, "", func() error {
-			return conns[i].QueryRowContext(ctx, "SELECT VERSION(), @@hostname, @@port, @@pid_file").Scan(&v.Version, &is[i][0], &is[i][1], &is[i][2])
-		})
+		// Once: one that isn't there from the beginning is a wrong address more often than one that is about to come.
+		err := conns[i].QueryRowContext(ctx, "SELECT VERSION(), @@hostname, @@port, @@pid_file").Scan(&v.Version, &is[i][0], &is[i][1], &is[i][2])
 		if err != nil {
-			return err
+			return s.ep.Explain(err)
 		}
 	}
 	src, dst := c.out.Source, c.out.Target
