@@ -168,7 +168,7 @@ func (r *repairs) batch(ctx context.Context, d *definition, batch []*suspect) er
 	for _, x := range batch {
 		if slices.Contains(changed, x) {
 			if x.tries++; x.tries == repairTries {
-				if err := r.c.differs(ctx, x, "it wasn't repaired: it changes at the source all the time"); err != nil {
+				if err := r.c.differs(ctx, x, "it wasn't repaired: it changed at the source each time that it was to be"); err != nil {
 					return err
 				}
 				continue
@@ -179,11 +179,53 @@ func (r *repairs) batch(ctx context.Context, d *definition, batch []*suspect) er
 	return nil
 }
 
-// transaction locks the rows at the target, reads them again at the source, and writes those anew that the source still has as they were
-// when it was found out that the target has another. While it holds them, a follower that comes to one of them waits.
+// passed makes sure that the follower has passed the rows as the source has them now: what it brings later fits what is written from them.
+// Where its position isn't known, rows must not have changed at the source for as long as they were looked at.
+func (r *repairs) passed(ctx context.Context, d *definition, batch []*suspect) error {
+	s := &r.c.settle
+	if r.c.o.Applied == nil {
+		return nil
+	}
+	cs, keys := d.identity(), make([]value.Bound, len(batch))
+	for i, x := range batch {
+		keys[i] = x.key
+	}
+	where, err := keyed(cs, keys)
+	if err != nil {
+		return err
+	}
+	now, err := r.c.src.states(ctx, d, cs, where)
+	if err != nil {
+		return err
+	}
+	pos, err := r.c.src.position(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range batch {
+		x.source, x.read = now[x.id], pos
+	}
+	for {
+		if err := s.ask(ctx); err != nil || passed(s.applied, pos) {
+			return err
+		}
+		if err := s.standing(batch[0]); err != nil {
+			return err
+		}
+		if err := sleep(ctx, warmPause); err != nil {
+			return err
+		}
+	}
+}
+
+// transaction locks the rows at the target, reads them again at the source, and writes those anew that the source still has as the
+// follower has passed them. While it holds them, a follower that comes to one of them waits.
 //
 // What changed at the source isn't written: the follower is about to write it, on top of what it finds.
 func (r *repairs) transaction(ctx context.Context, d *definition, batch []*suspect) (changed []*suspect, err error) {
+	if err := r.passed(ctx, d, batch); err != nil {
+		return nil, &placed{err}
+	}
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return nil, err
@@ -221,7 +263,7 @@ func (r *repairs) transaction(ctx context.Context, d *definition, batch []*suspe
 	for _, x := range batch {
 		switch {
 		case now[x.id] == has[x.id]: // the follower was quicker
-		case now[x.id] != x.source:
+		case now[x.id] != x.source, r.c.o.Applied == nil && len(x.was) > 1:
 			changed = append(changed, x)
 		default:
 			write = append(write, x)

@@ -51,7 +51,7 @@ type suspect struct {
 	next           time.Time
 	looks, quiet   int
 	changed        bool           // at the source, since the look before
-	first, read    binlog.MariaDB // the source's position after it was first read, and after it was last read
+	first, read    binlog.MariaDB // the source's position after it was first read, and after it was first read as it is now
 	wrote          bool           // it was repaired, or may have been, and must prove to be equal now
 	tries          int            // to repair it
 	had            [2]state       // what both had before it was repaired
@@ -227,11 +227,14 @@ func (s *settle) look(ctx context.Context, batch []*suspect) error {
 		still := x.looks > 0 && x.source == src[x.id] && x.target == dst[x.id]
 		past := s.c.o.Applied != nil && x.looks > 0 && passed(s.applied, x.read)
 		x.changed = x.looks > 0 && x.source != src[x.id]
-		x.source, x.target = src[x.id], dst[x.id]
-		if x.looks++; x.looks == 1 {
+		if x.looks == 0 {
 			x.first = pos
 		}
-		x.read = pos
+		if x.looks == 0 || x.changed {
+			x.read = pos
+		}
+		x.looks++
+		x.source, x.target = src[x.id], dst[x.id]
 		if !slices.Contains(x.was, x.source) {
 			x.was = append(x.was, x.source)
 		}
@@ -266,8 +269,8 @@ func (s *settle) decide(ctx context.Context, x *suspect) error {
 		wrong = late && x.looks >= leastLooks && (!hot || x.looks >= hotLooks)
 	case x.quiet >= quietLooks:
 		wrong = true
-	case late && hot && x.looks >= hotLooks:
-		wrong = passed(s.applied, x.first)
+	case late && hot && x.looks >= hotLooks && passed(s.applied, x.first):
+		wrong = true
 	case late && !passed(s.applied, x.read):
 		if err := s.standing(x); err != nil {
 			return err
