@@ -78,7 +78,9 @@ func (c *compare) piece(ctx context.Context, p *piece) error {
 	if err := c.both(ctx, func(ctx context.Context, s *side, i int) (err error) { t[i], err = s.sum(ctx, p); return err }); err != nil {
 		return err
 	}
-	c.chunks.Add(1)
+	if c.chunks.Add(1) == 1 {
+		c.tell("")
+	}
 	c.meter.add("", t[0].rows, t[0].rows*p.bytesPerRow())
 	c.mu.Lock()
 	c.out.Chunks, c.out.Rows, c.out.Bytes = c.out.Chunks+1, c.out.Rows+t[0].rows, c.out.Bytes+t[0].rows*p.bytesPerRow()
