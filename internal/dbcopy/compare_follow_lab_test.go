@@ -258,7 +258,8 @@ func TestCompareFollowerStands(t *testing.T) {
 		t.Errorf("%v, %q", err, c.Found)
 	}
 	// It goes on, and the row is as it was.
-	time.AfterFunc(300*time.Millisecond, func() {
+	o.Settle = 10 * time.Second
+	time.AfterFunc(4*time.Second, func() { // by then a row that it had passed would differ for good
 		if _, err := m.my.Exec("UPDATE a SET n=-1 WHERE id=5"); err != nil {
 			t.Error(err)
 		}

@@ -26,7 +26,7 @@ const (
 	longPause    = 2 * time.Second
 	warmPause    = 40 * time.Millisecond // of a row that has changed at the source since it was first seen
 	hotPause     = 5 * time.Millisecond  // of one that has changed since the look before
-	quietLooks   = 4                     // looks in a row at which nothing changed and the follower was past: by then 1.5 s have gone by
+	quietLooks   = 4                     // looks in a row at which nothing changed and the follower was past: by then 3 s have gone by
 	hotLooks     = 50                    // looks at a row that changes all the time, at least, before it differs for good
 	leastLooks   = 3                     // looks, at least, where time decides
 	lookRows     = 500                   // rows that are looked at by one statement
