@@ -64,12 +64,18 @@ func (s Session) With(more Session) Session {
 }
 
 // Open makes a pool of at most n connections.
-func (e Endpoint) Open(vars Session, n int) (*sql.DB, error) {
+func (e Endpoint) Open(vars Session, n int) (*sql.DB, error) { return e.OpenWith(vars, n, nil) }
+
+// OpenWith is Open with options of the driver that set adds.
+func (e Endpoint) OpenWith(vars Session, n int, set func(*mysql.Config)) (*sql.DB, error) {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = e.User, e.Password.Reveal(), "tcp", e.Addr
 	cfg.TLS, cfg.DialFunc, cfg.Timeout, cfg.Params = e.TLS, e.Dial, connectTimeout, vars
 	cfg.Logger = &mysql.NopLogger{} // what it would print comes back as an error
 	cfg.MaxAllowedPacket = 1 << 30  // the protocol's own limit; the server's is asked for where it matters
+	if set != nil {
+		set(cfg)
+	}
 	c, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)

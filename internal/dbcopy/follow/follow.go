@@ -1,0 +1,273 @@
+// Package follow applies what a source's binary log says to a target, each transaction exactly once and in the order in
+// which the source committed them: at every instant the target has what the source had at one, and a row on the target
+// says which (see [Applied]).
+//
+// Rows are written side by side where nothing conflicts, and committed in the source's order. The position goes in with the
+// rows, if it is where this process left it. So a follower, a server or a link may be killed at any instant, and the next
+// one goes on at what is recorded.
+//
+// The log is whatever gives transactions of package changes. This package imports no step, no engine, no reader of logs.
+package follow
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
+	"github.com/slipway-dev/slipway/internal/dbcopy/value"
+)
+
+// Log gives what was committed after a position, in order, and waits for more at its end. An error ends it; one that wraps
+// dbcopy.ErrLost is tried again.
+type Log interface {
+	Transactions(ctx context.Context, from changes.Position) iter.Seq2[*changes.Transaction, error]
+}
+
+// Options are how a target follows.
+type Options struct {
+	Stream  string   // its name on the target; a forward and a reverse one have different names
+	Schemas []string // whose tables are followed
+	Workers int      // transactions that are applied at once; 0: 4
+	// From is where a stream that the target doesn't have begins; nil: where its copy stands.
+	From *changes.Position
+	// CascadesLogged: the log has what foreign keys did, too (MySQL from 9.6 on, where innodb_native_foreign_keys is off). The target's
+	// then do nothing. MariaDB's log hasn't it: there the target's foreign keys do it again.
+	CascadesLogged bool
+	// Skip says that a transaction came from the other side, and is there already. It may be nil.
+	Skip func(*changes.Transaction) bool
+	Tell func(string) // what it waits for; may be nil
+}
+
+const defaultWorkers = 4
+
+// Follower holds one stream of one target.
+type Follower struct {
+	ep     dbcopy.Endpoint
+	o      Options
+	flavor value.Flavor
+	text   *sql.DB // for what isn't rows
+	rows   *sql.DB // the workers'
+	dict   dictionary
+	most   int64 // max_allowed_packet
+
+	mu     sync.Mutex
+	state  State
+	passed changes.Position // how far the log was read and is in, or is none of ours
+}
+
+// Open takes the stream up: a process that had it before finds out at its next commit, and stops with dbcopy.ErrFenced. The
+// target is looked at, and refused when changes can't be applied to it.
+func Open(ctx context.Context, target dbcopy.Endpoint, o Options) (*Follower, error) {
+	if o.Workers == 0 {
+		o.Workers = defaultWorkers
+	}
+	if o.Tell == nil {
+		o.Tell = func(string) {}
+	}
+	f := &Follower{ep: target, o: o}
+	if err := f.open(ctx); err != nil {
+		f.Close()
+		return nil, target.Explain(err)
+	}
+	return f, nil
+}
+
+func (f *Follower) open(ctx context.Context) (err error) {
+	if f.text, err = f.ep.Open(dbcopy.TextSession(), 2); err != nil {
+		return err
+	}
+	vars := dbcopy.RowSession().With(dbcopy.Session{"sql_mode": "'" + strictMode + "'", "innodb_lock_wait_timeout": "5"})
+	var version string
+	if err := f.text.QueryRowContext(ctx, "SELECT VERSION(), @@max_allowed_packet").Scan(&version, &f.most); err != nil {
+		return err
+	}
+	if f.flavor = value.MySQL; strings.Contains(version, "MariaDB") {
+		f.flavor = value.MariaDB
+	}
+	isolation := map[value.Flavor]string{value.MySQL: "transaction_isolation", value.MariaDB: "tx_isolation"}[f.flavor]
+	vars = vars.With(dbcopy.Session{isolation: "'READ-COMMITTED'", "foreign_key_checks": f.checks()})
+	f.rows, err = f.ep.OpenWith(vars, f.o.Workers, func(c *mysql.Config) { c.ClientFoundRows, c.MultiStatements = true, true })
+	if err != nil {
+		return err
+	}
+	if f.dict, err = readDictionary(ctx, f.text, f.o.Schemas); err != nil {
+		return fmt.Errorf("read definitions: %w", err)
+	}
+	if err := f.refused(ctx); err != nil {
+		return err
+	}
+	if f.state, err = take(ctx, f.text, f.o.Stream, f.o.From); err != nil {
+		return err
+	}
+	f.passed = f.state.Position
+	return nil
+}
+
+// checks is the value of foreign_key_checks while rows are applied.
+func (f *Follower) checks() string {
+	if f.o.CascadesLogged {
+		return "0"
+	}
+	return "1"
+}
+
+// refused looks for what makes following wrong, and gives all of it at once.
+func (f *Follower) refused(ctx context.Context) error {
+	var bad []error
+	for _, s := range f.o.Schemas {
+		names, err := collect(ctx, f.text, scanString, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = "+quote(s)+" ORDER BY 1")
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			bad = append(bad, fmt.Errorf("%w: DROP TRIGGER %s", ErrTriggers, qualified(s, n)))
+		}
+		found := false
+		for name := range f.dict {
+			found = found || strings.HasPrefix(name, s+".")
+		}
+		if !found {
+			bad = append(bad, fmt.Errorf("%w: schema %s has no tables there; copy it first", ErrNoTable, s))
+		}
+	}
+	if keyless := f.dict.refused(); keyless != nil {
+		bad = append(bad, fmt.Errorf("%w: %s", ErrNoKey, joined(keyless)))
+	}
+	return errors.Join(bad...)
+}
+
+// Close gives the connections back. The stream stays as it is.
+func (f *Follower) Close() {
+	for _, db := range []*sql.DB{f.text, f.rows} {
+		if db != nil {
+			db.Close()
+		}
+	}
+}
+
+// State is what is in.
+func (f *Follower) State() State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+// Passed is how far the log is dealt with: it may be ahead of what is recorded by transactions that had nothing for the
+// target, which are noted now and then.
+func (f *Follower) Passed() changes.Position {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.passed
+}
+
+func (f *Follower) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// Waits between attempts after a lost connection.
+const (
+	firstWait = 200 * time.Millisecond
+	mostWait  = 5 * time.Second
+)
+
+// Run follows until ctx ends or a position comes from until, which may be nil: it applies exactly to there and returns nil.
+// Connections that break are made again for as long as it takes. What stops it for good is noted on the target: a change
+// that can't be applied (*RowError), what the log can't say (*changes.StopError), another process (dbcopy.ErrFenced). All
+// transactions before it are in then.
+func (f *Follower) Run(ctx context.Context, log Log, until <-chan changes.Position) error {
+	r := &run{f: f, log: log, until: until}
+	wait := firstWait
+	for {
+		seq := f.State().Seq
+		err := r.once(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !passing(err) {
+			return f.stopped(ctx, err)
+		}
+		if f.State().Seq > seq {
+			wait = firstWait
+		}
+		f.o.Tell(fmt.Sprintf("trying again in %s after: %v", wait, err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, mostWait)
+		if err := f.again(ctx); err != nil && !passing(err) {
+			return f.stopped(ctx, err)
+		}
+	}
+}
+
+// Drain applies exactly to a position and returns.
+func (f *Follower) Drain(ctx context.Context, log Log, to changes.Position) error {
+	until := make(chan changes.Position, 1)
+	until <- to
+	return f.Run(ctx, log, until)
+}
+
+// again reads what is recorded, after an outcome that isn't known.
+func (f *Follower) again(ctx context.Context) error {
+	s, err := readState(ctx, f.text, f.o.Stream, "")
+	if err != nil {
+		return f.ep.Explain(err)
+	}
+	own := f.State().Fence
+	if s.Fence != own {
+		return f.ep.Explain(fmt.Errorf("stream %s: %w: its fence is %d, this process has %d", f.o.Stream, dbcopy.ErrFenced, s.Fence, own))
+	}
+	f.set(func() { f.state, f.passed = s, s.Position })
+	return nil
+}
+
+// noteLimit bounds the note of why a follow stopped.
+const noteLimit = 10 * time.Second
+
+// stopped notes why the stream stands, for status.
+func (f *Follower) stopped(ctx context.Context, why error) error {
+	why = f.ep.Explain(why)
+	if errors.Is(why, dbcopy.ErrFenced) {
+		return why // the note is another's
+	}
+	ctx, cancel := context.WithTimeout(ctx, noteLimit)
+	defer cancel()
+	s := f.State()
+	_, err := f.text.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `stopped` = %s WHERE `stream` = %s AND `fence` = %d", ownTable, quote(why.Error()), quote(s.Stream), s.Fence))
+	if err != nil {
+		return errors.Join(why, fmt.Errorf("note it on the target: %w", err))
+	}
+	return why
+}
+
+// passing: the connection broke, or the server was away. What is recorded says how to go on.
+func passing(err error) bool {
+	var op net.Error
+	switch dbcopy.ErrorNumber(err) {
+	case 1053, 1152, 1158, 1159, 1160, 1161, 1927, 3169, 4031, 1040: // shutdown, aborted, packets, killed, idle too long, too many connections
+		return true
+	case 0:
+		return errors.Is(err, dbcopy.ErrLost) || errors.Is(err, errMoved) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn) ||
+			errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op)
+	}
+	return false
+}
