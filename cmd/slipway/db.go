@@ -20,6 +20,8 @@ func newDB(p *program) *cobra.Command {
 	cmd.AddCommand(newDBCheck(p))
 	cmd.AddCommand(newDBCopy(p))
 	cmd.AddCommand(newDBVerify(p))
+	cmd.AddCommand(newDBFollow(p))
+	cmd.AddCommand(newDBStatus(p))
 	return cmd
 }
 

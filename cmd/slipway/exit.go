@@ -75,9 +75,12 @@ func hint(err error, format string, a ...any) error {
 func code(err error) int {
 	var usage *usageError
 	var conf *configError
+	var person *errPerson
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &person):
+		return exitPerson
 	case errors.As(err, &usage), errors.As(err, &conf), errors.Is(err, migrate.ErrDigest), errors.Is(err, migrate.ErrNoRun), errors.Is(err, migrate.ErrNewer):
 		return exitUsage
 	case errors.Is(err, journal.ErrLocked):

@@ -42,6 +42,8 @@ type Options struct {
 	Workers int      // transactions that are applied at once; 0: 4
 	// From is where a stream that the target doesn't have begins; nil: where its copy stands.
 	From *changes.Position
+	// Tables are the source's definitions, which a new stream records.
+	Tables []changes.Table
 	// CascadesLogged: the log has what foreign keys did, too (MySQL from 9.6 on, where innodb_native_foreign_keys is off). The target's
 	// then do nothing. MariaDB's log hasn't it: there the target's foreign keys do it again.
 	CascadesLogged bool
@@ -108,7 +110,7 @@ func (f *Follower) open(ctx context.Context) (err error) {
 	if err := f.refused(ctx); err != nil {
 		return err
 	}
-	if f.state, err = take(ctx, f.text, f.o.Stream, f.o.From); err != nil {
+	if f.state, err = take(ctx, f.text, f.o.Stream, f.o.From, f.o.Tables); err != nil {
 		return err
 	}
 	f.passed = f.state.Position
@@ -146,6 +148,12 @@ func (f *Follower) refused(ctx context.Context) error {
 		bad = append(bad, fmt.Errorf("%w: %s", ErrNoKey, joined(keyless)))
 	}
 	return errors.Join(bad...)
+}
+
+// Tables are the source's definitions where the stream stands: those that its log is to be read by.
+func (f *Follower) Tables(ctx context.Context) ([]changes.Table, error) {
+	out, err := readTables(ctx, f.text, f.o.Stream)
+	return out, f.ep.Explain(err)
 }
 
 // Close gives the connections back. The stream stays as it is.

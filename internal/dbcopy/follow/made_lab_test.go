@@ -75,17 +75,6 @@ func text(name, collation string, null bool) value.Column {
 	return value.Column{Name: name, Kind: value.Short, Type: "varchar", Charset: "utf8mb4", Collation: collation, Null: null}
 }
 
-func row(vals ...string) (out [][]byte) {
-	for _, v := range vals {
-		if v == "NULL" {
-			out = append(out, nil)
-		} else {
-			out = append(out, []byte(v))
-		}
-	}
-	return out
-}
-
 func options(workers int) Options {
 	from := at(0)
 	return Options{Stream: "test", Schemas: []string{"made"}, Workers: workers, From: &from}
@@ -349,4 +338,10 @@ func TestTwice(t *testing.T) {
 	if _, err := Open(t.Context(), endpoint(servers.mysql, dbpair.Loader), Options{Stream: "test", Schemas: []string{"made"}, From: &from}); !errors.Is(err, ErrStands) {
 		t.Errorf("another beginning: %v", err)
 	}
+}
+
+func at0() changes.Position { return at(0) }
+
+func insertP(id int, name string) changes.Change {
+	return changes.Change{Table: parentTable, Kind: changes.Insert, After: row(strconv.Itoa(id), name)}
 }

@@ -37,7 +37,7 @@ type State struct {
 }
 
 const createTables = "CREATE TABLE IF NOT EXISTS " + ownTable + " (`stream` VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, `fence` BIGINT UNSIGNED NOT NULL, `seq` BIGINT UNSIGNED NOT NULL," +
-	" `position` LONGTEXT NOT NULL, `gtid` VARCHAR(120) NOT NULL, `committed` DATETIME(6) NULL, `rows` BIGINT UNSIGNED NOT NULL, `applied` DATETIME(6) NOT NULL, `stopped` LONGTEXT NOT NULL)" +
+	" `position` LONGTEXT NOT NULL, `gtid` VARCHAR(120) NOT NULL, `committed` DATETIME(6) NULL, `rows` BIGINT UNSIGNED NOT NULL, `applied` DATETIME(6) NOT NULL, `stopped` LONGTEXT NOT NULL, `tables` LONGTEXT NOT NULL)" +
 	" ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COMMENT='how far slipway has followed'"
 
 const createSkips = "CREATE TABLE IF NOT EXISTS " + skipTable + " (`stream` VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, `gtid` VARCHAR(120) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, `statement` LONGTEXT NOT NULL," +
@@ -107,7 +107,7 @@ func Applied(ctx context.Context, target dbcopy.Endpoint, stream string) (change
 
 // take takes a stream up, so that no other process can go on with it, and gives its state. from is where a stream that
 // isn't there begins, nil: where the copy stands.
-func take(ctx context.Context, db *sql.DB, stream string, from *changes.Position) (State, error) {
+func take(ctx context.Context, db *sql.DB, stream string, from *changes.Position, tables []changes.Table) (State, error) {
 	c, err := db.Conn(ctx)
 	if err != nil {
 		return State{}, err
@@ -123,7 +123,7 @@ func take(ctx context.Context, db *sql.DB, stream string, from *changes.Position
 				return State{}, err
 			}
 		}
-		if err := create(ctx, c, stream, *from); err != nil {
+		if err := create(ctx, c, stream, *from, tables); err != nil {
 			return State{}, err
 		}
 	} else if err != nil {
@@ -145,20 +145,37 @@ func take(ctx context.Context, db *sql.DB, stream string, from *changes.Position
 	return s, err
 }
 
-func create(ctx context.Context, c *sql.Conn, stream string, at changes.Position) error {
+func create(ctx context.Context, c *sql.Conn, stream string, at changes.Position, tables []changes.Table) error {
 	text, err := json.Marshal(at)
+	if err != nil {
+		return err
+	}
+	defs, err := json.Marshal(tables)
 	if err != nil {
 		return err
 	}
 	for _, stmt := range []string{
 		"CREATE DATABASE IF NOT EXISTS `" + OwnSchema + "` DEFAULT CHARACTER SET utf8mb4", createTables, createSkips,
-		"INSERT IGNORE INTO " + ownTable + " (`stream`, `fence`, `seq`, `position`, `gtid`, `rows`, `applied`, `stopped`) VALUES (" + quote(stream) + ", 0, 0, " + quote(string(text)) + ", '', 0, UTC_TIMESTAMP(6), '')",
+		"INSERT IGNORE INTO " + ownTable + " (`stream`, `fence`, `seq`, `position`, `gtid`, `rows`, `applied`, `stopped`, `tables`) VALUES (" + quote(stream) + ", 0, 0, " + quote(string(text)) + ", '', 0, UTC_TIMESTAMP(6), '', " + quote(string(defs)) + ")",
 	} {
 		if _, err := c.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("make %s: %w", ownTable, err)
 		}
 	}
 	return nil
+}
+
+// readTables gives the source's definitions as they were where the stream stands: the source may have changed them since,
+// and the log has rows of before.
+func readTables(ctx context.Context, q queryer, stream string) (out []changes.Table, err error) {
+	var text string
+	if err := q.QueryRowContext(ctx, "SELECT `tables` FROM "+ownTable+" WHERE `stream` = "+quote(stream)).Scan(&text); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		return nil, fmt.Errorf("definitions of stream %s in %s: %w", stream, ownTable, err)
+	}
+	return out, nil
 }
 
 // copied is where the source's log stood in the view that the target's rows are from.

@@ -157,6 +157,9 @@ func (r *round) dispatch(ctx context.Context, in <-chan item) error {
 	defer tick.Stop()
 	until := r.until
 	for {
+		if r.cur.rows == 0 && r.order.last() == r.no-1 { // whatever was read is in, or is none of this target's
+			r.f.set(func() { r.f.passed = r.cur.passed })
+		}
 		if r.to != nil {
 			at, err := Covers(r.cur.passed, *r.to)
 			if err != nil || at && r.held == nil {

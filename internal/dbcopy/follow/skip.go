@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -37,13 +38,17 @@ func (f *Follower) SkipDDL(ctx context.Context, log Log, gtid, who string) (*cha
 	if err != nil {
 		return nil, err
 	}
+	defs, err := json.Marshal(f.o.Tables) // as they are now
+	if err != nil {
+		return nil, err
+	}
 	c, err := f.text.Conn(ctx)
 	if err != nil {
 		return nil, f.ep.Explain(err)
 	}
 	defer c.Close()
 	note := fmt.Sprintf("INSERT INTO %s (`stream`, `gtid`, `statement`, `who`, `at`) VALUES (%s, %s, %s, %s, UTC_TIMESTAMP(6))", skipTable, quote(s.Stream), quote(gtid), quote(stop.Statement), quote(who))
-	for i, stmt := range []string{"START TRANSACTION", note, move, "COMMIT"} {
+	for i, stmt := range []string{"START TRANSACTION", note, move, "UPDATE " + ownTable + " SET `tables` = " + quote(string(defs)) + " WHERE `stream` = " + quote(s.Stream), "COMMIT"} {
 		r, err := c.ExecContext(ctx, stmt)
 		if err != nil {
 			return nil, f.ep.Explain(fmt.Errorf("record that %s was passed by: %w", gtid, err))
