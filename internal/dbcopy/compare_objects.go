@@ -122,7 +122,7 @@ func (c *compare) servers(ctx context.Context, conns [2]*sql.DB) error {
 		return fmt.Errorf("%s and %s: %w", src.Name, dst.Name, ErrOneServer)
 	case !strings.Contains(src.Version, "MariaDB"):
 		return fmt.Errorf("%w: %s is %s and no MariaDB", ErrKinds, src.Name, src.Version)
-	case strings.Contains(dst.Version, "MariaDB") || version(dst.Version) < oldest:
+	case strings.Contains(dst.Version, "MariaDB") || Version(dst.Version) < oldest:
 		return fmt.Errorf("%w: %s is %s and no MySQL of 8.0.21 or later", ErrKinds, dst.Name, dst.Version)
 	}
 	return nil

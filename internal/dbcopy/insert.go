@@ -273,8 +273,8 @@ func (e *refusedRow) Unwrap() error { return e.err }
 
 var errFound = errors.New("found")
 
-// keyed reads a chunk again for the key of the row that the server refused.
-func keyed(ctx context.Context, j parcel, err error) error {
+// namedByKey reads a chunk again for the key of the row that the server refused.
+func namedByKey(ctx context.Context, j parcel, err error) error {
 	var r *refusedRow
 	if !errors.As(err, &r) {
 		return err

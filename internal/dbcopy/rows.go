@@ -199,7 +199,7 @@ func (w *rowLoader) chunk(ctx context.Context, j parcel) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return keyed(ctx, j, err)
+	return namedByKey(ctx, j, err)
 }
 
 // passing: the error may go away by itself. Duplicate keys are among them because a transaction of an earlier attempt
