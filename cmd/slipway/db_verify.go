@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
 	"github.com/slipway-dev/slipway/internal/ui"
 )
 
@@ -85,7 +87,12 @@ func (p *program) verifyDB(cmd *cobra.Command, x compareFlags) error {
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // a second Ctrl-C kills
 	tell := &compareTeller{to: p.err, quiet: p.output != text, began: time.Now()}
-	c, err := dbcopy.Compare(ctx, dbcopy.NewSource(source), dbcopy.NewTarget(target), dbcopy.CompareOptions{Schemas: x.schemas, Workers: x.workers, Most: x.most, Settle: x.settle, Repair: x.repair, Tell: tell.tell})
+	applied, err := appliedBy(ctx, target)
+	if err != nil {
+		return verifyFailed(err, &dbcopy.Comparison{})
+	}
+	c, err := dbcopy.Compare(ctx, dbcopy.NewSource(source), dbcopy.NewTarget(target),
+		dbcopy.CompareOptions{Schemas: x.schemas, Workers: x.workers, Most: x.most, Settle: x.settle, Repair: x.repair, Applied: applied, Tell: tell.tell})
 	if err != nil {
 		return verifyFailed(err, &c)
 	}
@@ -99,6 +106,21 @@ func (p *program) verifyDB(cmd *cobra.Command, x compareFlags) error {
 		return hint(errDiffers, "find out who wrote to the target; slipway db verify --repair writes the rows anew")
 	}
 	return nil
+}
+
+// appliedBy is the position of the follower to this target; nil when nothing has ever followed there, and time has to decide.
+func appliedBy(ctx context.Context, target dbcopy.Endpoint) (func(context.Context) (binlog.MariaDB, error), error) {
+	applied := func(ctx context.Context) (binlog.MariaDB, error) {
+		at, err := follow.Applied(ctx, target, forward)
+		return at.MariaDB, err
+	}
+	switch at, err := applied(ctx); {
+	case errors.Is(err, follow.ErrNoStream) || err == nil && at.IsZero():
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return applied, nil
 }
 
 // verifyFailed tells a comparison that could not be made apart from one that failed on the way.

@@ -57,8 +57,7 @@ type keyWork struct {
 // stretch is the time that the rate is of: long enough that a commit or a slow table doesn't jolt it.
 const stretch = 20 * time.Second
 
-// keyRate is how many times faster a key is added than its table's rows were copied, measured with sysbench's table: see
-// docs/performance.md. It is the guess until a key has been added.
+// keyRate is how many times faster a key is taken to be added than its table's rows were copied, until one has been added: a guess.
 const keyRate = 12
 
 func newCopyClock(tell func(CopyProgress)) *copyClock {

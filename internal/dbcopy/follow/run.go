@@ -182,7 +182,7 @@ func (r *round) dispatch(ctx context.Context, in <-chan item) error {
 		if r.held != nil || r.cur.barrier || len(r.cur.txs) >= batchTransactions || r.cur.rows >= batchRows || r.cur.bytes >= batchBytes {
 			next = nil
 		}
-		if next != nil && len(next) > 0 { // rather grow than be sent
+		if len(next) > 0 { // rather grow than be sent
 			work = nil
 		}
 		select {
