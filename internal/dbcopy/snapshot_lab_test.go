@@ -389,3 +389,21 @@ func TestLogin(t *testing.T) {
 		t.Errorf("a MySQL as the source: %v", err)
 	}
 }
+
+// TestSetOf64: the last label's bit is the highest of 64, which a signed number and a DOUBLE don't have.
+func TestSetOf64(t *testing.T) {
+	maria, my := schemas(t, "sets")
+	var labels []string
+	for i := range 64 {
+		labels = append(labels, fmt.Sprintf("'l%d'", i))
+	}
+	exec(t, maria, "CREATE TABLE s (id INT PRIMARY KEY, v SET("+strings.Join(labels, ",")+"))",
+		"INSERT INTO s VALUES (1, 18446744073709551615), (2, 9223372036854775808), (3, 9223372036854775809), (4, 1), (5, 0), (6, NULL), (7, 9007199254740993)")
+	load1(t, take(t, Options{Schemas: []string{"sets"}}), LoadOptions{})
+	if n := equalByOracle(t, maria, my, "s", []string{"id", "v"}); n != 7 {
+		t.Errorf("%d rows", n)
+	}
+	if c, err := Compare(t.Context(), testSource(), testTarget(), CompareOptions{Schemas: []string{"sets"}}); err != nil || !c.Same() {
+		t.Errorf("%+v, %v", c, err)
+	}
+}

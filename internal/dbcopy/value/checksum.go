@@ -55,7 +55,7 @@ func (c Column) term(s Flavor) string {
 		}
 		return "POINT(" + q + ",0)"
 	case Choice:
-		return orN(q+"+0") + ",','," + orN("LENGTH("+q+")") + ",':'," + orEmpty(q)
+		return orN(c.number(q)) + ",','," + orN("LENGTH("+q+")") + ",':'," + orEmpty(q)
 	case Long:
 		return orN("SHA2(" + q + ",256)")
 	case Geometry:

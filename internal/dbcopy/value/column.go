@@ -101,13 +101,22 @@ func (c Column) read(s Flavor) string {
 	case Float:
 		return "POINT(" + q + ",0)"
 	case Choice:
-		return "CONCAT(" + asBytes + "," + q + "+0,'='," + q + ")"
+		return "CONCAT(" + asBytes + "," + c.number(q) + ",'='," + q + ")"
 	case Address:
 		if s == MariaDB {
 			return "CAST(" + q + " AS CHAR CHARACTER SET ascii)"
 		}
 	}
 	return q
+}
+
+// number is a choice's: of an ENUM the label's place, of a SET a bit for each label. A SET plus zero is signed in MariaDB and a DOUBLE in
+// MySQL, which has not the bits of 64 labels.
+func (c Column) number(q string) string {
+	if c.Type == "set" {
+		return "CAST(" + q + " AS UNSIGNED)"
+	}
+	return q + "+0"
 }
 
 // ReadAll is the list of all columns' read.
