@@ -141,7 +141,7 @@ func TestDBFollow(t *testing.T) {
 	}
 	o, _ = run(exitDone, "status", "--output", "json")
 	var s dbStatus
-	if err := json.Unmarshal([]byte(o), &s); err != nil || len(s.Streams) != 1 || len(s.Streams[0].Skipped) != 1 || s.Streams[0].Skipped[0].GTID != ddl || s.Streams[0].Lag == nil || *s.Streams[0].Lag.Transactions != 0 || !s.Streams[0].Runs {
+	if err := json.Unmarshal([]byte(o), &s); err != nil || len(s.Streams) != 1 || len(s.Streams[0].Skipped) != 1 || s.Streams[0].Skipped[0].GTID != ddl || s.Streams[0].Lag == nil || *s.Streams[0].Lag.Transactions != 0 || s.Streams[0].Runs || s.Streams[0].Stopped != "all that it was to apply is in" {
 		t.Errorf("%v: %s", err, o)
 	}
 

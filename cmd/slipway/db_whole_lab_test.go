@@ -80,7 +80,7 @@ func TestDBWholeWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer source.Close()
-			source.SetMaxOpenConns(1) // USE and SET are the session's
+			source.SetMaxOpenConns(1)                                      // USE and SET are the session's
 			my, err := lab.MySQL(ctx, "mysql-"+c.schema, dbpair.Options{}) // a target is one copy's
 			if err != nil {
 				t.Fatal(err)

@@ -203,10 +203,10 @@ func (f *Follower) Run(ctx context.Context, log Log, until <-chan changes.Positi
 		seq := f.State().Seq
 		err := r.once(ctx)
 		if err == nil {
-			return nil
+			return f.note(ctx, "all that it was to apply is in")
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return errors.Join(ctx.Err(), f.note(ctx, "it was interrupted"))
 		}
 		if !passing(err) {
 			return f.stopped(ctx, err)
@@ -257,14 +257,19 @@ func (f *Follower) stopped(ctx context.Context, why error) error {
 	if errors.Is(why, dbcopy.ErrFenced) {
 		return why // the note is another's
 	}
-	ctx, cancel := context.WithTimeout(ctx, noteLimit)
+	return errors.Join(why, f.note(ctx, why.Error()))
+}
+
+// note writes why the stream stands. It is written though ctx has ended.
+func (f *Follower) note(ctx context.Context, why string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteLimit)
 	defer cancel()
 	s := f.State()
-	_, err := f.text.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `stopped` = %s WHERE `stream` = %s AND `fence` = %d", ownTable, quote(why.Error()), quote(s.Stream), s.Fence))
+	_, err := f.text.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `stopped` = %s WHERE `stream` = %s AND `fence` = %d", ownTable, quote(why), quote(s.Stream), s.Fence))
 	if err != nil {
-		return errors.Join(why, fmt.Errorf("note it on the target: %w", err))
+		return f.ep.Explain(fmt.Errorf("note on the target why the follow ended: %w", err))
 	}
-	return why
+	return nil
 }
 
 // passing: the connection broke, or the server was away. What is recorded says how to go on.
