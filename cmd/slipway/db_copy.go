@@ -94,7 +94,7 @@ func copyFailed(err error) error {
 	case errors.Is(err, dbcopy.ErrCopyPrivileges):
 		return hint(&configError{err}, "type the GRANT statements above at the target, as an account that may, then %s", again)
 	case errors.Is(err, dbcopy.ErrFenced):
-		return hint(err, "let the other copy go on; nothing to type here")
+		return hint(&errOvertaken{err}, "let the other copy go on; nothing to type here")
 	case errors.Is(err, dbcopy.ErrOtherRun), errors.Is(err, dbcopy.ErrOtherDefinitions):
 		return &configError{err}
 	case errors.Is(err, dbcopy.ErrLogin):

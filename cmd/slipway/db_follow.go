@@ -218,7 +218,7 @@ func followFailed(err error) error {
 		}
 	}
 	if errors.Is(err, dbcopy.ErrFenced) {
-		return hint(err, "nothing: the other process goes on; slipway db status says how far it is")
+		return hint(&errOvertaken{err}, "nothing: the other process goes on; slipway db status says how far it is")
 	}
 	return err
 }

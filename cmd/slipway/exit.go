@@ -71,11 +71,17 @@ func hint(err error, format string, a ...any) error {
 	return &hinted{err, fmt.Sprintf(format, a...)}
 }
 
+// errOvertaken: another process does this now, to the same target, without a run.
+type errOvertaken struct{ error }
+
+func (e *errOvertaken) Unwrap() error { return e.error }
+
 // code is the exit code that belongs to err.
 func code(err error) int {
 	var usage *usageError
 	var conf *configError
 	var person *errPerson
+	var overtaken *errOvertaken
 	switch {
 	case err == nil:
 		return exitDone
@@ -83,7 +89,7 @@ func code(err error) int {
 		return exitPerson
 	case errors.As(err, &usage), errors.As(err, &conf), errors.Is(err, migrate.ErrDigest), errors.Is(err, migrate.ErrNoRun), errors.Is(err, migrate.ErrNewer):
 		return exitUsage
-	case errors.Is(err, journal.ErrLocked):
+	case errors.Is(err, journal.ErrLocked), errors.As(err, &overtaken):
 		return exitLocked
 	case errors.Is(err, migrate.ErrNeedsPerson), errors.Is(err, journal.ErrCorrupt):
 		return exitPerson
