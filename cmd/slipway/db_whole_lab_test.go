@@ -46,7 +46,7 @@ func TestDBWholeWay(t *testing.T) {
 	}
 	defer root.Close()
 	// What a follower reads beside what a copy does.
-	if _, err := root.ExecContext(ctx, "GRANT REPLICATION SLAVE, REPLICATION MASTER ADMIN ON *.* TO '"+dbpair.Reader+"'@'127.0.0.1'"); err != nil {
+	if _, err := root.ExecContext(ctx, "GRANT REPLICATION SLAVE ON *.* TO '"+dbpair.Reader+"'@'127.0.0.1'"); err != nil {
 		t.Fatal(err)
 	}
 	shared := filepath.Join(os.Getenv("SLIPWAY_SHARED"), "data", "sakila")
