@@ -171,3 +171,58 @@ func TestCounters(t *testing.T) {
 		t.Errorf("the next numbers are %s", got)
 	}
 }
+
+// TestEventsComeBack: the events that run are disabled at this server alone, those of a definer that read_only doesn't bind among them,
+// and come back as they were in all that the server keeps of them.
+func TestEventsComeBack(t *testing.T) {
+	a, b := as(t, servers.a, dbpair.Root, ""), as(t, servers.b, dbpair.Root, "")
+	exec(t, a, "CREATE DATABASE ev", "CREATE TABLE ev.t (id INT AUTO_INCREMENT PRIMARY KEY)", "SET GLOBAL event_scheduler = ON")
+	t.Cleanup(func() { exec(t, a, "SET GLOBAL event_scheduler = OFF", "DROP DATABASE ev") })
+	c, err := as(t, servers.a, dbpair.Root, "ev").Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, c, "SET sql_mode = 'ANSI_QUOTES', NAMES latin1 COLLATE latin1_german1_ci, time_zone = '+03:00'", "CREATE EVENT \"runs e\" ON SCHEDULE EVERY 1 SECOND COMMENT 'c' DO INSERT INTO t VALUES ()",
+		"SET NAMES utf8mb4, sql_mode = ''", "CREATE DEFINER='nobody'@'nowhere' EVENT `grün` ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE DO SELECT 'ü'", "CREATE EVENT sleeps ON SCHEDULE EVERY 1 SECOND DISABLE DO INSERT INTO t VALUES ()")
+	m := NewMariaDB(endpoint(servers.a, dbpair.Root))
+	es, err := m.Events(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(es) != 2 || es[0].Name != "grün" || es[0].Definer != (Account{"nobody", "nowhere"}) || es[1].Name != "runs e" || es[1].Charset != "latin1" {
+		t.Fatalf("%+v", es)
+	}
+	kept := func() string {
+		return one(t, a, "SELECT GROUP_CONCAT(name, '|', body, '|', definer, '|', COALESCE(interval_value,''), '|', created, '|', starts, '|', status, '|', on_completion, '|', sql_mode, '|', comment, '|', originator, '|', time_zone, '|', character_set_client, '|', collation_connection, '|', db_collation, '|', body_utf8 ORDER BY name SEPARATOR '\n') FROM mysql.event WHERE db = 'ev'")
+	}
+	before := kept()
+	eventually(t, a, "SELECT COUNT(*) > 0 FROM ev.t", "1")
+	for range 2 {
+		if err := m.DisableEvents(t.Context(), es); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now, err := m.Events(t.Context()); err != nil || len(now) > 0 {
+		t.Errorf("still enabled: %+v, %v", now, err)
+	}
+	time.Sleep(time.Second) // one that had begun
+	n := one(t, a, "SELECT COUNT(*) FROM ev.t")
+	time.Sleep(2500 * time.Millisecond)
+	if now := one(t, a, "SELECT COUNT(*) FROM ev.t"); now != n {
+		t.Errorf("%s rows, then %s: an event ran", n, now)
+	}
+	for range 2 {
+		if err := m.RestoreEvents(t.Context(), append(es, Event{Schema: "ev", Name: "gone", Definer: es[0].Definer, Charset: "utf8mb4", Collation: "utf8mb4_general_ci"})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := kept(); after != before {
+		t.Errorf("they came back as\n%s\nand were\n%s", after, before)
+	}
+	eventually(t, a, "SELECT COUNT(*) > "+n+" FROM ev.t", "1")
+	exec(t, a, "CREATE TABLE ev.mark (i INT)")
+	eventually(t, b, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'ev' AND TABLE_NAME = 'mark'", "1")
+	if got := one(t, b, "SELECT GROUP_CONCAT(DISTINCT STATUS) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'ev'"); got != "SLAVESIDE_DISABLED" {
+		t.Errorf("at the other master they are %s", got)
+	}
+}
