@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/ui"
 )
 
@@ -24,9 +25,10 @@ func newDBCopy(p *program) *cobra.Command {
 	var o dbcopy.CopyOptions
 	cmd := &cobra.Command{
 		Use:   "copy --source env:SRC --target env:DST --schema NAME",
-		Short: "copy the rows of a living MariaDB's schemas straight into a MySQL",
+		Short: "copy a living MariaDB's schemas straight into a MySQL",
 		Long: "copy makes the tables of a MariaDB's schemas at a MySQL and fills them, all of one consistent view of the source, without files in\n" +
-			"between and without a lock at the source. The schemas must be there at the target, and empty.\n\n" +
+			"between and without a lock at the source; then functions, procedures and views. Triggers and events are for the switch: what they do\n" +
+			"is in the log that is followed. The schemas must be there at the target, and empty.\n\n" +
 			"Killed at any instant, it goes on when the same command is typed again: it opens a new view, holds what is there against it, and\n" +
 			"copies again what differs. With --verify both servers compute a checksum of every row.\n\n" + exitCodes,
 		Args: none,
@@ -72,8 +74,17 @@ func (p *program) copyDB(cmd *cobra.Command, x pair, o dbcopy.CopyOptions) error
 	if err != nil {
 		return copyFailed(err)
 	}
-	return p.print(c, func(w io.Writer) error { return writeCopied(w, &c) })
+	if err := p.print(c, func(w io.Writer) error { return writeCopied(w, &c) }); err != nil {
+		return err
+	}
+	if len(c.NotMade) > 0 {
+		return hint(errNotMade, "deal with these before the switch; slipway db copy again, with the same flags, makes what is missing. slipway db follow can begin meanwhile")
+	}
+	return nil
 }
+
+// errNotMade: all rows are there, and some functions or procedures aren't.
+var errNotMade = errors.New("the rows are in, but the target doesn't take every function and procedure")
 
 // copyFailed says what to type.
 func copyFailed(err error) error {
@@ -81,6 +92,8 @@ func copyFailed(err error) error {
 	var full *dbcopy.TargetFullError
 	var long *dbcopy.TooLongError
 	var differs *dbcopy.DifferentError
+	var others *objects.DifferentError
+	var not *objects.NotMadeError
 	const again = "slipway db copy again, with the same flags: it goes on"
 	switch {
 	case errors.As(err, &refused):
@@ -91,6 +104,10 @@ func copyFailed(err error) error {
 		return hint(err, "raise the limit at the target, then type %s", again)
 	case errors.As(err, &differs):
 		return hint(err, "find out who else writes to the target; what differs wasn't kept, or slipway db verify mends it")
+	case errors.As(err, &others), errors.As(err, &not):
+		return hint(err, "the rows that are in stay; deal with it as it says, then type %s", again)
+	case errors.Is(err, dbcopy.ErrPrivileges):
+		return hint(&configError{err}, "type the GRANT statements above at the source, as an account that may, then %s", again)
 	case errors.Is(err, dbcopy.ErrCopyPrivileges):
 		return hint(&configError{err}, "type the GRANT statements above at the target, as an account that may, then %s", again)
 	case errors.Is(err, dbcopy.ErrFenced):
@@ -155,7 +172,7 @@ func writeCopied(w io.Writer, c *dbcopy.Copied) error {
 	if c.Already {
 		b.WriteString("the copy was there already: nothing was copied now\n")
 	}
-	fmt.Fprintf(&b, "%d rows, %s, in %d chunks; %d tables, %d views\n", c.Rows, ui.Bytes(c.Bytes), c.Chunks, c.Tables, c.Views)
+	fmt.Fprintf(&b, "%d rows, %s, in %d chunks; %d tables, %d views, %d functions and procedures\n", c.Rows, ui.Bytes(c.Bytes), c.Chunks, c.Tables, c.Views, len(c.Objects))
 	if !c.Already {
 		fmt.Fprintf(&b, "%s: rows %s, keys and views %s, paused %s; read over %d connections in one view\n", c.Took.All.Round(time.Millisecond), c.Took.Rows.Round(time.Millisecond),
 			c.Took.Keys.Round(time.Millisecond), c.Took.Paused.Round(time.Millisecond), c.Connections)
@@ -171,8 +188,23 @@ func writeCopied(w io.Writer, c *dbcopy.Copied) error {
 	for _, r := range c.Rewrites {
 		fmt.Fprintf(&b, "  rewritten: %s\n", r)
 	}
+	for _, o := range c.Objects {
+		fmt.Fprintf(&b, "  there: %s\n", o)
+	}
+	for _, f := range c.NotMade {
+		fmt.Fprintf(&b, "  not made: %s: %s\n", f.Object, f.What)
+		if f.Fix != "" {
+			fmt.Fprintf(&b, "    fix: %s\n", f.Fix)
+		}
+	}
 	for _, l := range c.LeftOut {
-		fmt.Fprintf(&b, "  left out: %s\n", l)
+		fmt.Fprintf(&b, "  for the switch: %s\n", l)
+	}
+	if c.Grants == nil {
+		b.WriteString("  grants of accounts weren't looked at: the account may not read mysql.* at the source\n")
+	}
+	for _, g := range c.Grants {
+		fmt.Fprintf(&b, "  for the target's accounts, when they are made: %s\n", g)
 	}
 	fmt.Fprintf(&b, "all rows are those at %s of the source's binary log (GTID %s); what was written since isn't there: slipway db follow\n", c.Position.File, c.Position.GTID)
 	_, err := io.WriteString(w, b.String())

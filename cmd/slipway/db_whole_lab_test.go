@@ -99,7 +99,7 @@ func TestDBWholeWay(t *testing.T) {
 				}
 			}
 			do(source, "CREATE DATABASE "+c.schema, "USE "+c.schema)
-			do(target, "CREATE DATABASE "+c.schema)
+			do(target, "CREATE DATABASE "+c.schema, "SET GLOBAL log_bin_trust_function_creators = ON") // a flag, on an instance
 			for _, file := range c.scripts {
 				text, err := os.ReadFile(file)
 				if err != nil {
@@ -159,6 +159,10 @@ func TestDBWholeWay(t *testing.T) {
 			}
 			run("check")
 			run("copy", "--verify", "--chunk-bytes", "200000")
+			still := "SELECT CONCAT(ROUTINE_TYPE, ' ', ROUTINE_NAME) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = '" + c.schema + "' UNION ALL SELECT CONCAT('VIEW ', TABLE_NAME) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = '" + c.schema + "' ORDER BY 1"
+			if a, b := every(t, source, still), every(t, target, still); !slices.Equal(a, b) || len(a) < 4 {
+				t.Errorf("views, functions and procedures: %q at the source, %q at the target", a, b)
+			}
 			for i := range 3 { // the last goes on until it is interrupted
 				cmd, out := start("follow")
 				time.Sleep(2 * time.Second)

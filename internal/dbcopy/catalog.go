@@ -76,7 +76,7 @@ type View struct {
 	Collation string `json:"collation"` // collation_connection when it was made: of its literals
 }
 
-// LeftOut is an object that isn't carried yet: a trigger, a routine, an event.
+// LeftOut is an object that isn't in a snapshot: a trigger, a routine, an event.
 type LeftOut struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 )
 
 // CheckOptions are what is checked and how.
@@ -63,7 +64,7 @@ type checker struct {
 	t          *sql.Conn // at the target
 	cat        *Catalog
 	defs       definitions // at home in the scratch schemas
-	stored     []compat.Stored
+	set        objects.Set
 	report     Report
 	collations []string
 	scratch    *scratch
@@ -178,6 +179,10 @@ func (c *checker) source(ctx context.Context) error {
 			return fmt.Errorf("look at schema %s: %w", sc.Name, err)
 		}
 	}
+	if c.set, err = objects.Read(ctx, c.s, c.cat.schemas()); err != nil {
+		return err
+	}
+	c.report.Objects.Stored = len(c.set.Objects)
 	fs, err := compat.UserFunctions(ctx, c.s)
 	c.add(fs...)
 	return err
@@ -198,12 +203,9 @@ func (c *checker) schema(ctx context.Context, sc Schema) error {
 		return err
 	}
 	c.add(fs...)
-	stored, err := compat.ReadStored(ctx, c.s, sc.Name)
-	c.stored = append(c.stored, stored...)
 	c.report.Objects.Tables += len(sc.Tables)
 	c.report.Objects.Views += len(sc.Views)
-	c.report.Objects.Stored += len(stored)
-	return err
+	return nil
 }
 
 // target is all that the target is asked, alone and beside the source.
@@ -249,7 +251,7 @@ func (c *checker) target(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.scratch.close(ctx)) }()
-	for _, step := range []func(context.Context) error{c.compile, c.compileStored, c.duplicates, c.queries} {
+	for _, step := range []func(context.Context) error{c.compileStill, c.compile, c.compileActing, c.duplicates, c.queries} {
 		if err := step(ctx); err != nil {
 			return err
 		}

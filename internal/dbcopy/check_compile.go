@@ -7,18 +7,12 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
-	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/sqltext"
 )
 
-// Errors of a statement that names what isn't there: a table or column that was itself refused, or a temporary one.
-func absent(err error) bool {
-	switch ErrorNumber(err) {
-	case 1049, 1051, 1054, 1109, 1146, 1356: // schema, table, column, table, table, view on what isn't there
-		return true
-	}
-	return false
-}
+// absent: the statement names what isn't there.
+func absent(err error) bool { return objects.Absent(ErrorNumber(err)) }
 
 // compile has the target's compiler judge all tables and views, as the copy would make them, in the scratch schemas.
 func (c *checker) compile(ctx context.Context) error {
@@ -110,95 +104,39 @@ func (c *checker) homes(view string) map[string]string {
 	return out
 }
 
-// compileStored has the target's compiler judge routines, triggers and events.
-func (c *checker) compileStored(ctx context.Context) error {
-	own := map[string]bool{}
-	for _, s := range c.stored {
-		if s.Kind == "function" {
-			own[strings.ToLower(s.Name)] = true
-		}
-	}
-	for _, s := range c.stored {
-		if f, ok := s.Unusable(); !ok {
-			c.add(f)
+// compileStill has the target's compiler judge functions and procedures, before what may call them.
+func (c *checker) compileStill(ctx context.Context) error { return c.compileStored(ctx, objects.Still) }
+
+// compileActing has it judge triggers and events.
+func (c *checker) compileActing(ctx context.Context) error {
+	return c.compileStored(ctx, objects.Acting)
+}
+
+// compileStored makes the objects of a part in the scratch schemas, as they will be made later, but events disabled: they must not run.
+func (c *checker) compileStored(ctx context.Context, part objects.Part) error {
+	to := objects.To{Has: c.has, Schemas: c.scratch.of, Asleep: true}
+	for _, o := range c.set.Of(part) {
+		said := c.set.Text(o)
+		c.add(said...)
+		if o.Unusable() {
 			continue
 		}
-		c.o.Tell("compiling " + s.Object())
-		c.add(compat.Body(s.Object(), s.Create, own)...)
-		f, compiled, err := c.compileOne(ctx, s)
-		if err != nil {
-			return fmt.Errorf("compile %s: %w", s.Object(), err)
+		c.o.Tell("compiling " + o.String())
+		w, err := o.Write(to)
+		if err == nil {
+			err = w.Run(ctx, c.t)
 		}
-		if compiled {
+		f, ok := o.Compiled(w, err)
+		if !ok {
+			return fmt.Errorf("compile %s: %w", o, err)
+		}
+		if f.What = c.scratch.names(f.What); err == nil {
 			c.report.Objects.Compiled++
+		}
+		if n := ErrorNumber(err); objects.Absent(n) || n == noSuchRoutine { // what it needs is itself refused
+			f.Severity, f.Stops = Warn, ""
 		}
 		c.add(f)
 	}
-	_, err := c.t.ExecContext(ctx, "SET SESSION sql_mode = ''")
-	return err
-}
-
-// compileOne makes one in its schema's scratch schema. An event is made disabled, or not at all: it must not run there.
-func (c *checker) compileOne(ctx context.Context, s compat.Stored) (f Finding, compiled bool, err error) {
-	const noTrust = 1419
-	f = Finding{Check: s.Kind, Severity: Leave, Object: s.Object()}
-	mode, dropped := compat.Modes(s.Mode)
-	what := []string{"it isn't carried yet; the target compiles it"}
-	if s.Definer != "" {
-		what = append(what, "its definer "+s.Definer+" becomes the account that makes it")
-	}
-	if dropped != nil {
-		what = append(what, "without "+strings.Join(dropped, ", ")+" in its sql_mode, which MySQL doesn't have")
-	}
-	f.What = strings.Join(what, ", ")
-	text := sqltext.Requalify(s.WithoutDefiner(), c.scratch.of)
-	if s.Kind == "event" {
-		var ok bool
-		if text, ok = disabled(text); !ok {
-			f.What = "it isn't carried yet; not compiled: this program can't read where it is enabled"
-			return f, false, nil
-		}
-	}
-	for _, stmt := range []string{"USE " + ddl.Quote(c.scratch.of[s.Schema]), "SET NAMES utf8mb4", "SET SESSION sql_mode = '" + escape(mode) + "'"} {
-		if _, err := c.t.ExecContext(ctx, stmt); err != nil {
-			return f, false, err
-		}
-	}
-	_, err = c.t.ExecContext(ctx, text)
-	switch n := ErrorNumber(err); {
-	case err == nil:
-		return f, true, nil
-	case n == 0 || lostNumber(n):
-		return f, false, err
-	case n == noTrust:
-		f.What = "it isn't carried yet; not compiled: the target lets nobody without SUPER make functions and triggers while it writes a binary log"
-		f.Fix = "the target's flag log_bin_trust_function_creators = ON"
-	case absent(err):
-		f.What = "it isn't carried yet; not compiled: it needs what is refused or isn't there (" + c.scratch.names(err.Error()) + ")"
-	case denied(n):
-		f.What, f.Fix = "it isn't carried yet; not compiled: "+c.scratch.names(err.Error()), "GRANT CREATE ROUTINE, ALTER ROUTINE, TRIGGER, EVENT ON `\\_slipway\\_check\\_%`.* TO the account, at the target"
-	default:
-		f.Severity, f.Stops, f.Fix = Refuse, compat.Switch, "the same in what both servers have"
-		f.What = "the target doesn't take its text: " + c.scratch.names(err.Error())
-	}
-	return f, false, nil
-}
-
-func denied(n uint16) bool { return n == 1044 || n == 1142 || n == 1227 || n == 1370 }
-
-// disabled is an event's text with DISABLE in the place of ENABLE.
-func disabled(text string) (string, bool) {
-	ps := sqltext.Cut(text)
-	for i, p := range ps {
-		switch {
-		case p.Is("ENABLE"):
-			ps[i].Text = "DISABLE"
-			return sqltext.Join(ps), true
-		case p.Is("DISABLE"):
-			return text, true
-		case p.Is("DO"):
-			return "", false
-		}
-	}
-	return "", false
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/queries"
 	"github.com/slipway-dev/slipway/internal/dbcopy/sqltext"
 )
@@ -100,7 +101,7 @@ func (c *checker) gather(ctx context.Context) ([]queries.Query, error) {
 		err := r.Scan(&q.Schema, &q.Text, &q.Calls)
 		return q, err
 	}, "SELECT SCHEMA_NAME, DIGEST_TEXT, COUNT_STAR FROM performance_schema.events_statements_summary_by_digest WHERE DIGEST_TEXT IS NOT NULL AND SCHEMA_NAME IN ("+strings.Join(quoted, ",")+") ORDER BY COUNT_STAR DESC, DIGEST")
-	if denied(ErrorNumber(err)) {
+	if objects.Denied(ErrorNumber(err)) {
 		c.add(Finding{Check: "query", Severity: Warn, Object: "queries", What: none + "the account may not read performance_schema", Fix: "GRANT SELECT ON performance_schema.* TO the account"})
 		return nil, nil
 	}
@@ -134,7 +135,7 @@ func (c *checker) query(ctx context.Context, q queries.Query) error {
 			return here{c.s, c.src}.place(err)
 		}
 		// Where the source may not say, because the account only reads, the target's word counts.
-		if lists(ErrorNumber(terr)) || serr != nil && (absent(terr) || !denied(ErrorNumber(serr))) || absent(terr) && !c.whole {
+		if lists(ErrorNumber(terr)) || serr != nil && (absent(terr) || !objects.Denied(ErrorNumber(serr))) || absent(terr) && !c.whole {
 			c.report.Queries.NotJudged++
 			return nil
 		}

@@ -28,19 +28,6 @@ func TestLost(t *testing.T) {
 	}
 }
 
-func TestDisabled(t *testing.T) {
-	for in, want := range map[string]string{
-		"CREATE EVENT `ENABLE` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT PRESERVE ENABLE DO SELECT 1": "CREATE EVENT `ENABLE` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT PRESERVE DISABLE DO SELECT 1",
-		"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SELECT 'ENABLE'":                  "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SELECT 'ENABLE'",
-		"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SET ENABLE = 1":                                    "",
-		"CREATE EVENT e": "",
-	} {
-		if got, ok := disabled(in); got != want || ok != (want != "") {
-			t.Errorf("%s: %s", in, got)
-		}
-	}
-}
-
 func TestScratchName(t *testing.T) {
 	var got []string
 	for _, n := range []string{"_slipway_check_1", "_slipway_check_10", "_slipway_check_", "_slipway_check_1x", "x_slipway_check_1", "_slipway", "_slipway_check_mine"} {

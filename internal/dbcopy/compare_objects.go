@@ -205,7 +205,7 @@ func (c *compare) sameObjects(ctx context.Context, there []object) error {
 		if c.regionsOf(&d) == nil {
 			continue
 		}
-		ok, err := has(object{d.schema, d.table.Name, false})
+		ok, err := has(object{Schema: d.schema, Name: d.table.Name})
 		if err != nil {
 			return err
 		}
@@ -218,7 +218,7 @@ func (c *compare) sameObjects(ctx context.Context, there []object) error {
 	}
 	for _, d := range c.defs.views {
 		c.out.Views++
-		ok, err := has(object{d.schema, d.view.Name, true})
+		ok, err := has(object{Schema: d.schema, Name: d.view.Name, View: true})
 		if err != nil {
 			return err
 		}

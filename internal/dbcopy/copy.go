@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -52,7 +53,11 @@ type Copied struct {
 	Connections int               `json:"connections"`
 	Took        Took              `json:"took"`
 	Rewrites    []string          `json:"rewrites"`
-	LeftOut     []string          `json:"left_out"`
+	Objects     []string          `json:"objects"`  // functions and procedures that are there
+	NotMade     []Finding         `json:"not_made"` // and those that the target doesn't take: refused for the switch
+	LeftOut     []string          `json:"left_out"` // triggers and events: they are made at the switch
+	// Grants are statements for the target: what the source's accounts may on the schemas. nil: the account may not look at others'.
+	Grants []string `json:"grants"`
 }
 
 // Took says where the time of this attempt went.
@@ -87,7 +92,7 @@ func dropped(run string) string {
 	if !isCopy(run) {
 		return "type slipway rollback " + run + ", or use another target"
 	}
-	return "to begin anew, drop at the target what it made and its mark: the tables and views that SELECT objects FROM " + ownTable("load") + " lists, then DROP DATABASE " + ddl.Quote(ownSchema)
+	return "to begin anew, drop at the target what it made and its mark: the tables, views and routines that SELECT objects FROM " + ownTable("load") + " lists, then DROP DATABASE " + ddl.Quote(ownSchema)
 }
 
 // copier is one attempt of a copy.
@@ -113,7 +118,8 @@ type copier struct {
 // Two copies at once: the one that began later takes over, the other ends with ErrFenced.
 //
 // *RefusedError, ErrOtherRun, ErrOtherDefinitions, ErrFenced, ErrLost, *TargetFullError, *TooLongError, *DifferentError when a
-// checksum isn't the same, ErrCopyPrivileges.
+// checksum isn't the same, *objects.DifferentError and, of views, *objects.NotMadeError, ErrCopyPrivileges. Functions and procedures
+// that the target doesn't take are no error: Copied.NotMade.
 func Copy(ctx context.Context, src *Source, dst *Target, o CopyOptions) (Copied, error) {
 	o.Workers, o.ChunkBytes, o.DeferBytes = cmp.Or(o.Workers, defaultWorkers), cmp.Or(o.ChunkBytes, defaultChunkBytes), cmp.Or(o.DeferBytes, defaultDefer)
 	o.MaxLag = cmp.Or(o.MaxLag, defaultMaxLag)
@@ -140,9 +146,13 @@ func Copy(ctx context.Context, src *Source, dst *Target, o CopyOptions) (Copied,
 // explain says which server an error came from.
 func (c *copier) explain(err error) error {
 	var refused *RefusedError
+	var differ *objects.DifferentError
+	var not *objects.NotMadeError
 	switch n := ErrorNumber(err); {
 	case errors.Is(err, errSource), errors.As(err, &refused):
 		return err // said already
+	case errors.As(err, &differ), errors.As(err, &not):
+		return fmt.Errorf("%s: %w", c.ep.Name, err)
 	case n == 1044 || n == 1142 || n == 1143 || n == 1227 || n == 1370: // access denied: schema, table, column, privilege, routine
 		grants := []string{"GRANT ALL ON `\\_slipway`.* TO the account"}
 		for _, s := range c.copts.Schemas {
@@ -157,6 +167,9 @@ func (c *copier) run(ctx context.Context) (err error) {
 	c.clock.doing("looking at the source's definitions")
 	if c.sv, err = c.src.Survey(ctx, c.copts.Schemas); err == nil {
 		err = c.sv.Refused()
+	}
+	if err == nil {
+		c.set, err = c.src.Objects(ctx, c.copts.Schemas)
 	}
 	if err == nil {
 		err = c.src.ep.Explain(c.identify(ctx))
@@ -212,6 +225,15 @@ func (c *copier) run(ctx context.Context) (err error) {
 	if err := c.phases(ctx, conn, &state); err != nil {
 		return c.watch.reason(err)
 	}
+	// Also those that the source has since the copy was finished.
+	made, unmade, err := c.still(ctx, conn)
+	if err != nil {
+		return c.watch.reason(err)
+	}
+	if c.out.Grants, err = c.grants(ctx, conn); err != nil {
+		return err
+	}
+	c.out.Objects, c.out.NotMade = append(made.There, made.Made...), append([]Finding{}, unmade...)
 	c.clock.enter(CopyVerifies)
 	defer func() { c.out.Took = c.clock.took() }()
 	return c.conclude(ctx, conn, state)
@@ -227,10 +249,8 @@ func (c *copier) conclude(ctx context.Context, conn *sql.Conn, state State) erro
 			c.out.Rewrites = append(c.out.Rewrites, f.Object+": "+f.What)
 		}
 	}
-	for _, s := range c.cat.Schemas {
-		for _, l := range s.LeftOut {
-			c.out.LeftOut = append(c.out.LeftOut, l.in(s.Name))
-		}
+	for _, o := range c.set.Of(objects.Acting) {
+		c.out.LeftOut = append(c.out.LeftOut, o.String())
 	}
 	if c.copts.Verify {
 		if err := c.verifyNoted(ctx); err != nil {

@@ -113,9 +113,9 @@ func agree(t *Table, parsed *ddl.Table) error {
 	return nil
 }
 
-// leftOut is the finding of an object that isn't carried.
+// leftOut is the finding of an object that isn't in a snapshot.
 func leftOut(l LeftOut, schema string) Finding {
-	return Finding{Check: l.Kind, Severity: Leave, Object: l.in(schema), What: "it isn't carried yet"}
+	return Finding{Check: l.Kind, Severity: Leave, Object: l.in(schema), What: "a snapshot doesn't have it"}
 }
 
 // define writes all schemas of a catalog for a target.

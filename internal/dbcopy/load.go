@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -85,6 +86,10 @@ type load struct {
 	shared bool
 	added  func(d *definition, keys int) // may be nil; told when a table has got keys
 	defs   definitions
+	// set has what of the source's schemas is text; empty: nothing of that is carried.
+	set    objects.Set
+	unmade []Finding // of its functions and procedures, that the target doesn't take
+	has    func(collation string) bool
 	found  []Finding
 	db     *sql.DB // for definitions
 	rows   *sql.DB // for rows
@@ -172,7 +177,8 @@ func (l *load) check(ctx context.Context, s *State) error {
 	if err != nil {
 		return fmt.Errorf("ask for collations: %w", err)
 	}
-	l.defs, l.found = define(l.cat, func(c string) bool { return slices.Contains(collations, c) })
+	l.has = func(c string) bool { return slices.Contains(collations, c) }
+	l.defs, l.found = define(l.cat, l.has)
 	refuse := func(object, fix, f string, a ...any) {
 		l.found = append(l.found, Finding{Check: "target", Severity: Refuse, Object: object, What: fmt.Sprintf(f, a...), Fix: fix})
 	}
@@ -204,17 +210,20 @@ func (l *load) check(ctx context.Context, s *State) error {
 func (l *load) phases(ctx context.Context, c *sql.Conn, s *State) error {
 	at := s.Phase
 	if s.Run == "" {
-		var objects []object
+		var made []object
 		for _, d := range l.defs.tables {
-			objects = append(objects, object{d.schema, d.table.Name, false})
+			made = append(made, object{Schema: d.schema, Name: d.table.Name})
 		}
 		for _, v := range l.defs.views {
-			objects = append(objects, object{v.schema, v.view.Name, true})
+			made = append(made, object{Schema: v.schema, Name: v.view.Name, View: true})
 		}
-		if err := mark(ctx, c, l.own, l.id, l.digest, l.pos, objects); err != nil {
+		if err := mark(ctx, c, l.own, l.id, l.digest, l.pos, made); err != nil {
 			return err
 		}
-		at, s.objects = PhaseCompile, objects
+		at, s.objects = PhaseCompile, made
+	}
+	if err := l.claim(ctx, c, s); err != nil {
+		return err
 	}
 	waiting := func(what string) { l.meter.report(what) }
 	for _, p := range []struct {
@@ -271,12 +280,12 @@ func (l *load) alter(ctx context.Context, c *sql.Conn, stmt string) (sql.Result,
 // compile makes every definition on the empty target, whole. What doesn't compile is refused, all of it at once, and the
 // target is as it was before. If all tables are small they stay as they are; else all are made again, the large ones
 // without their keys.
-func (l *load) compile(ctx context.Context, c *sql.Conn, objects []object) error {
+func (l *load) compile(ctx context.Context, c *sql.Conn, made []object) error {
 	drop := func() error {
 		if err := l.mine(ctx, c); err != nil {
 			return err
 		}
-		return dropObjects(ctx, c, objects)
+		return dropObjects(ctx, c, made)
 	}
 	if err := drop(); err != nil { // of an attempt that was killed here: no row has moved yet
 		return err
@@ -319,6 +328,10 @@ func (l *load) deferred(d *definition) bool {
 }
 
 func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err error) {
+	// Functions first: views may call them.
+	if _, l.unmade, err = l.still(ctx, c); err != nil {
+		return nil, err
+	}
 	refuse := func(object, stmt string, err error) {
 		bad = append(bad, Finding{Check: "compile", Severity: Refuse, Object: object, What: fmt.Sprintf("the target doesn't take its definition: %v\n    %s", err, strings.ReplaceAll(stmt, "\n", "\n    ")), Fix: compileFix(err)})
 	}
@@ -357,11 +370,19 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 		return bad, nil // a view's error may come from a table's
 	}
 	views, err := l.createViews(ctx, c)
+	calls := false
 	for _, f := range views {
 		refuse(f.v.String(), f.v.create, f.err)
+		calls = calls || ErrorNumber(f.err) == noSuchRoutine
+	}
+	if calls { // for want of a function that could not be made, as it says
+		bad = append(bad, l.unmade...)
 	}
 	return bad, err
 }
+
+// noSuchRoutine is the server's error number for a function that isn't there.
+const noSuchRoutine = 1305
 
 // compileFix is what mends the known ones of what a compiler refuses.
 func compileFix(err error) string {
@@ -474,14 +495,21 @@ type failedView struct {
 	err error
 }
 
-// views makes the views.
-func (l *load) views(ctx context.Context, c *sql.Conn) error {
+// views makes the views, and before them the functions that they may call.
+func (l *load) views(ctx context.Context, c *sql.Conn) (err error) {
+	if _, l.unmade, err = l.still(ctx, c); err != nil {
+		return err
+	}
 	failed, err := l.createViews(ctx, c)
 	if err != nil {
 		return err
 	}
+	var bad []Finding
 	for _, f := range failed { // they compiled before: somebody changed something since
-		return fmt.Errorf("make %s: %w", f.v.String(), f.err)
+		bad = append(bad, Finding{Check: "compile", Severity: Refuse, Object: f.v.String(), What: fmt.Sprintf("the target doesn't take its definition: %v", f.err)})
+	}
+	if bad != nil {
+		return &objects.NotMadeError{Findings: bad}
 	}
 	return nil
 }

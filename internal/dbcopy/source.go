@@ -172,9 +172,6 @@ func (c *Catalog) definitions() (out []string) {
 		for _, v := range s.Views {
 			out = append(out, v.Name, v.Create)
 		}
-		for _, l := range s.LeftOut {
-			out = append(out, l.in(s.Name))
-		}
 	}
 	return out
 }

@@ -55,11 +55,12 @@ var (
 	ErrFenced = stamp.ErrFenced
 )
 
-// object is a table or view that a load makes.
+// object is a table, view or routine that a load makes.
 type object struct {
-	Schema string `json:"schema"`
-	Name   string `json:"name"`
-	View   bool   `json:"view,omitempty"`
+	Schema  string `json:"schema"`
+	Name    string `json:"name"`
+	View    bool   `json:"view,omitempty"`
+	Routine string `json:"routine,omitempty"` // "function", "procedure"
 }
 
 func (o object) String() string { return qualified(o.Schema, o.Name) }
@@ -198,7 +199,7 @@ func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 			if ours[o] {
 				s.Objects++
 			} else {
-				s.Foreign = append(s.Foreign, schema+"."+o.Name)
+				s.Foreign = append(s.Foreign, strings.TrimPrefix(o.Routine+" ", " ")+schema+"."+o.Name)
 			}
 		}
 	}
@@ -209,11 +210,11 @@ func objectsIn(ctx context.Context, q queryer, schema string) ([]object, error) 
 	return collect(ctx, q, func(r *sql.Rows) (object, error) {
 		o := object{Schema: schema}
 		var kind string
-		err := r.Scan(&o.Name, &kind)
+		err := r.Scan(&o.Name, &kind, &o.Routine)
 		o.View = kind == "VIEW"
 		return o, err
-	}, "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = '"+escape(schema)+"'"+
-		" UNION ALL SELECT CONCAT(ROUTINE_NAME,' (routine)'), ROUTINE_TYPE FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = '"+escape(schema)+"' ORDER BY 1")
+	}, "SELECT TABLE_NAME, TABLE_TYPE, '' FROM information_schema.TABLES WHERE TABLE_SCHEMA = '"+escape(schema)+"'"+
+		" UNION ALL SELECT ROUTINE_NAME, '', LOWER(ROUTINE_TYPE) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = '"+escape(schema)+"' ORDER BY 1, 3")
 }
 
 func ownTable(name string) string { return qualified(ownSchema, name) }
@@ -245,6 +246,19 @@ func mark(ctx context.Context, q queryer, own Owner, id, digest string, pos snap
 		if _, err := q.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("make %s: %w", ownSchema, err)
 		}
+	}
+	return nil
+}
+
+// noteObjects writes what a load makes into its mark.
+func noteObjects(ctx context.Context, q queryer, own Owner, objects []object) error {
+	list, err := json.Marshal(objects)
+	if err != nil {
+		return err
+	}
+	_, err = q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `objects` = '%s' WHERE `run` = '%s' AND `fence` = %d", ownTable("load"), escape(string(list)), escape(own.Run), own.Fence))
+	if err != nil {
+		return fmt.Errorf("note what is made: %w", err)
 	}
 	return nil
 }
@@ -357,11 +371,20 @@ func dropEmptyMark(ctx context.Context, q queryer) error {
 
 // dropObjects needs a session with foreign_key_checks=0.
 func dropObjects(ctx context.Context, q queryer, objects []object) error {
+	for _, o := range objects {
+		if o.Routine == "" {
+			continue
+		}
+		_, err := q.ExecContext(ctx, "DROP "+strings.ToUpper(o.Routine)+" IF EXISTS "+o.String())
+		if n := ErrorNumber(err); err != nil && n != 1049 && n != 1305 {
+			return fmt.Errorf("drop %s %s: %w", o.Routine, o, err)
+		}
+	}
 	for _, view := range []bool{true, false} {
 		kind := map[bool]string{true: "VIEW", false: "TABLE"}[view]
 		var names []string
 		for _, o := range objects {
-			if o.View == view {
+			if o.View == view && o.Routine == "" {
 				names = append(names, o.String())
 			}
 		}

@@ -211,14 +211,14 @@ func (v *verify) objects(ctx context.Context, out *Verified) (definitions, error
 		return there[o]
 	}
 	for _, d := range defs.views {
-		if !has(object{d.schema, d.view.Name, true}) {
+		if !has(object{Schema: d.schema, Name: d.view.Name, View: true}) {
 			v.diffs = append(v.diffs, Difference{Object: d.String(), What: "the target hasn't it"})
 		}
 	}
 	all := defs.tables
 	defs.tables = nil
 	for _, d := range all {
-		if !has(object{d.schema, d.table.Name, false}) {
+		if !has(object{Schema: d.schema, Name: d.table.Name}) {
 			v.diffs = append(v.diffs, Difference{Object: d.String(), What: "the target hasn't it"})
 			continue
 		}

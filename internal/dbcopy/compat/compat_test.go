@@ -140,33 +140,7 @@ func TestBody(t *testing.T) {
 	}
 }
 
-func TestStored(t *testing.T) {
-	for _, c := range []struct {
-		s    Stored
-		want string
-	}{
-		{Stored{Kind: "package", Create: "CREATE PACKAGE x AS END"}, "no packages"},
-		{Stored{Kind: "package body"}, "no packages"},
-		{Stored{Kind: "function", Create: "CREATE DEFINER=`a`@`b` AGGREGATE FUNCTION `f`(x INT) RETURNS INT"}, "no stored aggregate"},
-		{Stored{Kind: "procedure", Mode: "PIPES_AS_CONCAT,ORACLE,NO_KEY_OPTIONS", Create: "CREATE PROCEDURE p AS BEGIN NULL; END"}, "sql_mode=ORACLE"},
-		{Stored{Kind: "function", Create: "CREATE FUNCTION `aggregate`(x INT) RETURNS INT"}, ""},
-	} {
-		f, ok := c.s.Unusable()
-		if ok != (c.want == "") || !strings.Contains(f.What, c.want) || !ok && (f.Severity != Refuse || f.Stops != Switch) {
-			t.Errorf("%s: %+v", c.s.Create, f)
-		}
-	}
-	for in, want := range map[string]string{
-		"CREATE DEFINER=`root`@`localhost` PROCEDURE `p`() SELECT 1":  "CREATE PROCEDURE `p`() SELECT 1",
-		"CREATE DEFINER=`a``b`@`%` TRIGGER `t` BEFORE INSERT ON `x`":  "CREATE TRIGGER `t` BEFORE INSERT ON `x`",
-		"CREATE DEFINER=`role` FUNCTION f() RETURNS INT RETURN 1":     "CREATE FUNCTION f() RETURNS INT RETURN 1",
-		"CREATE PROCEDURE `p`() SELECT 'DEFINER=`a`@`b` x'":           "CREATE PROCEDURE `p`() SELECT 'DEFINER=`a`@`b` x'",
-		"CREATE OR REPLACE DEFINER = root@localhost EVENT `e` DO ...": "CREATE OR REPLACE EVENT `e` DO ...",
-	} {
-		if got := (Stored{Create: in}).WithoutDefiner(); got != want {
-			t.Errorf("%s: %s", in, got)
-		}
-	}
+func TestModes(t *testing.T) {
 	keep, out := Modes("STRICT_ALL_TABLES,NO_AUTO_CREATE_USER,ANSI_QUOTES,EMPTY_STRING_IS_NULL,")
 	if keep != "STRICT_ALL_TABLES,ANSI_QUOTES" || !slices.Equal(out, []string{"NO_AUTO_CREATE_USER", "EMPTY_STRING_IS_NULL"}) {
 		t.Errorf("%s, %q", keep, out)
@@ -187,5 +161,17 @@ func TestAccounts(t *testing.T) {
 	}
 	if strings.Contains(got[0].What, "USAGE") || strings.Contains(got[1].What, "privileges") {
 		t.Errorf("too much is said: %v", got)
+	}
+}
+
+func TestGrants(t *testing.T) {
+	known := []string{"SELECT", "INSERT", "EXECUTE", "ALTER ROUTINE", "USAGE", "PROCESS", "SHOW VIEW"}
+	who := [][]string{{"'me'@'h'", "1"}, {"'root'@'h'", "0"}, {"'shop'@'%'", "0"}, {"'wide'@'%'", "0"}}
+	held := [][]string{{"'me'@'h'", "`shop`.*", "SELECT", "", "NO"}, {"'shop'@'%'", "`shop`.*", "DELETE HISTORY", "", "NO"}, {"'shop'@'%'", "`shop`.*", "INSERT", "", "NO"}, {"'shop'@'%'", "`shop`.*", "SELECT", "", "NO"},
+		{"'shop'@'%'", "`shop`.`a`", "SELECT", "`x`", "YES"}, {"'shop'@'%'", "PROCEDURE `shop`.`p`", "EXECUTE", "", "NO"}, {"'gone'@'%'", "`shop`.*", "SELECT", "", "NO"}}
+	global := [][]string{{"'root'@'h'", "SELECT"}, {"'root'@'h'", "SUPER"}, {"'wide'@'%'", "PROCESS"}, {"'wide'@'%'", "SELECT"}, {"'wide'@'%'", "SHOW VIEW"}, {"'shop'@'%'", "USAGE"}}
+	want := []string{"GRANT INSERT, SELECT ON `shop`.* TO 'shop'@'%'", "GRANT SELECT (`x`) ON `shop`.`a` TO 'shop'@'%' WITH GRANT OPTION", "GRANT EXECUTE ON PROCEDURE `shop`.`p` TO 'shop'@'%'", "GRANT SELECT, SHOW VIEW ON `shop`.* TO 'wide'@'%'"}
+	if got := grants(who, held, global, known, []string{"shop"}); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }

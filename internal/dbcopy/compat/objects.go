@@ -10,68 +10,6 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/sqltext"
 )
 
-// Stored is a routine, trigger or event: an object that is text, and that the copy doesn't carry yet.
-type Stored struct {
-	Schema  string
-	Kind    string // "procedure", "function", "trigger", "event", "package", "package body"
-	Name    string
-	Mode    string // the sql_mode that it was made in
-	Definer string
-	Create  string // as the source prints it
-}
-
-// Object is how findings call it.
-func (s Stored) Object() string { return s.Kind + " " + s.Schema + "." + s.Name }
-
-// Aggregate functions have FETCH GROUP NEXT ROW in their body and AGGREGATE in their head.
-var aggregate = regexp.MustCompile(`(?i)^CREATE\s+(OR\s+REPLACE\s+)?(DEFINER=\S+\s+)?AGGREGATE\s`)
-
-// ReadStored reads the stored objects of a schema, which must be the session's default one.
-func ReadStored(ctx context.Context, q Queryer, schema string) ([]Stored, error) {
-	list, err := table(ctx, q, "SELECT LOWER(type), name, sql_mode, definer FROM mysql.proc WHERE "+in("db", schema)+
-		" UNION ALL SELECT 'trigger', TRIGGER_NAME, SQL_MODE, DEFINER FROM information_schema.TRIGGERS WHERE "+in("TRIGGER_SCHEMA", schema)+
-		" UNION ALL SELECT 'event', EVENT_NAME, SQL_MODE, DEFINER FROM information_schema.EVENTS WHERE "+in("EVENT_SCHEMA", schema)+" ORDER BY 1, 2")
-	if err != nil {
-		return nil, fmt.Errorf("ask for routines, triggers and events: %w", err)
-	}
-	var out []Stored
-	for _, l := range list {
-		s := Stored{Schema: schema, Kind: l[0], Name: l[1], Mode: l[2], Definer: l[3]}
-		// The third column is the text for all but events, where it is the fourth.
-		row, err := table(ctx, q, "SHOW CREATE "+strings.ToUpper(s.Kind)+" "+ident(schema)+"."+ident(s.Name))
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", s.Object(), err)
-		}
-		at := 2
-		if s.Kind == "event" {
-			at = 3
-		}
-		if len(row) != 1 || len(row[0]) <= at || row[0][at] == "" {
-			return nil, fmt.Errorf("read %s: the server shows no text: the account lacks a privilege on it", s.Object())
-		}
-		s.Create = row[0][at]
-		out = append(out, s)
-	}
-	return out, nil
-}
-
-// Unusable says what of a stored object can't be in MySQL at all, whatever its text. ok: there is nothing; its text is
-// to be compiled.
-func (s Stored) Unusable() (f Finding, ok bool) {
-	f = Finding{Check: s.Kind, Severity: Refuse, Stops: Switch, Object: s.Object()}
-	switch {
-	case strings.HasPrefix(s.Kind, "package"):
-		f.What, f.Fix = "MySQL has no packages", "procedures and functions of its own in the package's place"
-	case aggregate.MatchString(s.Create):
-		f.What, f.Fix = "MySQL has no stored aggregate functions", "DROP FUNCTION "+ident(s.Schema)+"."+ident(s.Name)+", and the computation in the queries that use it"
-	case slices.Contains(strings.Split(s.Mode, ","), "ORACLE"):
-		f.What, f.Fix = "it is written in Oracle's language (sql_mode=ORACLE), which MySQL doesn't read", "the same in SQL/PSM, made without that sql_mode"
-	default:
-		return Finding{}, true
-	}
-	return f, false
-}
-
 // modes are what MySQL 8 and later knows of sql_mode.
 // https://dev.mysql.com/doc/refman/9.7/en/sql-mode.html
 var modes = strings.Fields(`ALLOW_INVALID_DATES ANSI_QUOTES ERROR_FOR_DIVISION_BY_ZERO HIGH_NOT_PRECEDENCE IGNORE_SPACE NO_AUTO_VALUE_ON_ZERO NO_BACKSLASH_ESCAPES
@@ -92,11 +30,6 @@ func Modes(mode string) (keep string, out []string) {
 	}
 	return strings.Join(kept, ","), out
 }
-
-var definer = regexp.MustCompile("(?is)^(CREATE\\s+(?:OR\\s+REPLACE\\s+)?)DEFINER\\s*=\\s*(?:`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?|\\S+)\\s+")
-
-// WithoutDefiner is the text for an account that may not set a definer: the object becomes its maker's.
-func (s Stored) WithoutDefiner() string { return definer.ReplaceAllString(s.Create, "$1") }
 
 // onlyMariaDB are functions that MariaDB has built in and MySQL hasn't. In a stored body MySQL takes each for a function
 // of the schema and fails when it is called. (Views name them in full, and the compiler finds them.)

@@ -254,6 +254,12 @@ var nearest = map[string]string{
 	"utf8mb4_unicode_520_nopad_ci": "utf8mb4_0900_ai_ci",
 }
 
+// Nearest is the collation of a target that has the given ones (nil: what MySQL 9 has) that is used for one of the source's: the same, or
+// the nearest.
+func Nearest(from string, has func(collation string) bool) (string, bool) {
+	return NewRewriter(has).collation(from)
+}
+
 func (r *Rewriter) collation(from string) (string, bool) {
 	if rest, ok := strings.CutPrefix(from, "utf8_"); ok {
 		from = "utf8mb3_" + rest
