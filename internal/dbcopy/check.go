@@ -65,6 +65,7 @@ type checker struct {
 	cat        *Catalog
 	defs       definitions // at home in the scratch schemas
 	set        objects.Set
+	still      []Finding // of its functions and procedures
 	report     Report
 	collations []string
 	scratch    *scratch

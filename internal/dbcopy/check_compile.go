@@ -20,6 +20,7 @@ func (c *checker) compile(ctx context.Context) error {
 	home := func(schema string) string { return c.scratch.of[schema] }
 	defs, found := define(c.cat, c.has)
 	c.rewrites(found)
+	c.add(c.still...)
 	bad := func(object string) bool {
 		return slices.ContainsFunc(found, func(f Finding) bool {
 			return f.StopsCopy() && (f.Object == object || strings.HasPrefix(f.Object, object+", "))
@@ -105,19 +106,36 @@ func (c *checker) homes(view string) map[string]string {
 }
 
 // compileStill has the target's compiler judge functions and procedures, before what may call them.
-func (c *checker) compileStill(ctx context.Context) error { return c.compileStored(ctx, objects.Still) }
+func (c *checker) compileStill(ctx context.Context) (err error) {
+	c.still, err = c.compileStored(ctx, objects.Still)
+	return err
+}
 
-// compileActing has it judge triggers and events.
+// compileActing has it judge triggers and events, and looks whether both servers run events.
 func (c *checker) compileActing(ctx context.Context) error {
-	return c.compileStored(ctx, objects.Acting)
+	found, err := c.compileStored(ctx, objects.Acting)
+	if err != nil {
+		return err
+	}
+	c.add(found...)
+	const ask = "SELECT @@global.event_scheduler"
+	source, err := collect(ctx, here{c.s, c.src}, scanString, ask)
+	if err != nil {
+		return fmt.Errorf("ask for event_scheduler: %w", err)
+	}
+	target, err := collect(ctx, c.t, scanString, ask)
+	if err != nil {
+		return fmt.Errorf("ask for event_scheduler: %w", err)
+	}
+	c.add(c.set.Scheduler(source[0], target[0])...)
+	return nil
 }
 
 // compileStored makes the objects of a part in the scratch schemas, as they will be made later, but events disabled: they must not run.
-func (c *checker) compileStored(ctx context.Context, part objects.Part) error {
+func (c *checker) compileStored(ctx context.Context, part objects.Part) (found []Finding, err error) {
 	to := objects.To{Has: c.has, Schemas: c.scratch.of, Asleep: true}
 	for _, o := range c.set.Of(part) {
-		said := c.set.Text(o)
-		c.add(said...)
+		found = append(found, c.set.Text(o)...)
 		if o.Unusable() {
 			continue
 		}
@@ -128,7 +146,7 @@ func (c *checker) compileStored(ctx context.Context, part objects.Part) error {
 		}
 		f, ok := o.Compiled(w, err)
 		if !ok {
-			return fmt.Errorf("compile %s: %w", o, err)
+			return nil, fmt.Errorf("compile %s: %w", o, err)
 		}
 		if f.What = c.scratch.names(f.What); err == nil {
 			c.report.Objects.Compiled++
@@ -136,7 +154,7 @@ func (c *checker) compileStored(ctx context.Context, part objects.Part) error {
 		if n := ErrorNumber(err); objects.Absent(n) || n == noSuchRoutine { // what it needs is itself refused
 			f.Severity, f.Stops = Warn, ""
 		}
-		c.add(f)
+		found = append(found, f)
 	}
-	return nil
+	return found, nil
 }

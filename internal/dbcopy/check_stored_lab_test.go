@@ -54,6 +54,7 @@ func TestCheckStored(t *testing.T) {
 	wantAll(t, r, []finding{
 		{"procedure", Rewrite, "", "procedure sto.fine", "it is made after the rows; the target compiles it, its definer root@127.0.0.1 becomes the account that makes it, without NO_AUTO_CREATE_USER in its sql_mode"},
 		{"function", Rewrite, "", "function sto.one", "the target compiles it"}, {"trigger", Leave, "", "trigger sto.trg", "it is made at the switch, because what it does is in the log that is followed; the target compiles it"}, {"event", Leave, "", "event sto.ev", "the target compiles it"},
+		{"event", Warn, "", "event_scheduler", "begin to run at the switch"},
 		{"procedure", Refuse, s, "procedure sto.loops", "doesn't take its text"}, {"procedure", Refuse, s, "procedure sto.imm", "doesn't take its text"}, {"procedure", Refuse, s, "procedure sto.typed", "doesn't take its text"},
 		{"procedure", Refuse, s, "procedure sto.ret", "doesn't take its text"},
 		{"function", Refuse, s, "function sto.fn", "NVL: MySQL has none"}, {"regular-expression", Refuse, s, "function sto.rx", "ICU"},

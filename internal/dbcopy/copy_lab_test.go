@@ -90,7 +90,7 @@ func copied(t testing.TB, maria, my *dbpair.Server, schema string) (rows int) {
 	for _, table := range tables {
 		rows += equalByOracle(t, a, b, table, columnsOf(t, a, schema, table))
 	}
-	for _, s := range []string{"STATISTICS WHERE TABLE_SCHEMA = ?", "TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'FOREIGN KEY' AND TABLE_SCHEMA = ?", "VIEWS WHERE TABLE_SCHEMA = ?"} {
+	for _, s := range []string{"STATISTICS WHERE TABLE_SCHEMA = ?", "TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'FOREIGN KEY' AND TABLE_SCHEMA = ?", "VIEWS WHERE TABLE_SCHEMA = ?", "ROUTINES WHERE ROUTINE_SCHEMA = ?"} {
 		var x, y int
 		if err := errors.Join(a.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&x),
 			b.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&y)); err != nil {
@@ -114,6 +114,7 @@ func killTables(t testing.TB, s *dbpair.Server) {
 		"CREATE TABLE heap (x INT, s VARCHAR(100))",
 		"CREATE TABLE own (id UUID PRIMARY KEY, x INT)",
 		"CREATE VIEW v1 AS SELECT c.id, p.s FROM c JOIN p ON c.p = p.id",
+		"CREATE PROCEDURE r1() SELECT COUNT(*) FROM p", "CREATE PROCEDURE r2(IN s VARCHAR(9)) BEGIN SELECT id FROM c WHERE t = s; END",
 		"INSERT INTO p (s, x, u) SELECT CONCAT(REPEAT('x', seq % 90), seq), seq, seq FROM seq_1_to_6000",
 		"INSERT INTO c (p, t) SELECT seq, CONCAT('word', seq, ' some text') FROM seq_1_to_6000",
 		"INSERT INTO two SELECT CONCAT('k', seq % 50), seq, seq / 7 FROM seq_1_to_4000",

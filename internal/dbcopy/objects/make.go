@@ -23,7 +23,7 @@ type Difference struct {
 	Object string   `json:"object"`
 	What   []string `json:"what"`
 	Fix    string   `json:"fix"` // the statement after which it is made anew
-	state  bool     // only whether it is enabled
+	state  bool     // an event that was enabled or disabled since, and nothing else
 }
 
 // DifferentError: objects are there that aren't what the source has: somebody else made or changed them, or the source's were changed
@@ -92,11 +92,11 @@ func Look(ctx context.Context, q compat.Queryer, s Set, p Part, to To) (State, e
 			what = o.differs(w, rest[i])
 		}
 		if what != nil {
-			st.Differ = append(st.Differ, Difference{o.String(), what, o.drop(), slices.Equal(what, []string{stateDiffers})})
+			st.Differ = append(st.Differ, Difference{o.String(), what, o.drop(), switchedOnly(what)})
 		} else {
 			st.There = append(st.There, o.String())
 		}
-		if what == nil || slices.Equal(what, []string{stateDiffers}) {
+		if what == nil || switchedOnly(what) {
 			st.there = append(st.there, o)
 		}
 		rest = slices.Delete(rest, i, i+1)

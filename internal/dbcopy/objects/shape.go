@@ -162,8 +162,8 @@ func (o Object) differs(w Written, got Object) (out []string) {
 	differ("its body", want.body != have.body)
 	modes, _ := compat.Modes(got.Mode)
 	differ("its sql_mode", !sameWords(w.mode, modes))
-	differ("the collation of its literals", w.collation != "" && w.collation != got.Collation)
-	differ("the schema's collation when it was made", w.SchemaCollation != "" && w.SchemaCollation != got.SchemaCollation)
+	differ(literalsDiffer, w.collation != "" && w.collation != got.Collation)
+	differ(schemaDiffers, w.SchemaCollation != "" && w.SchemaCollation != got.SchemaCollation)
 	if o.Fires != nil && got.Fires != nil {
 		differ("when it fires", *o.Fires != *got.Fires)
 	}
@@ -182,8 +182,17 @@ func (o Object) differs(w Written, got Object) (out []string) {
 	return out
 }
 
-// stateDiffers is how differs calls an event that runs where it shouldn't, or doesn't where it should.
-const stateDiffers = "whether it is enabled"
+// How differs calls these.
+const (
+	stateDiffers   = "whether it is enabled"
+	literalsDiffer = "the collation of its literals"
+	schemaDiffers  = "the schema's collation when it was made"
+)
+
+// switchedOnly: all that differs is what ALTER EVENT ... ENABLE or DISABLE makes of an event: it sets the collations anew, too.
+func switchedOnly(what []string) bool {
+	return slices.Contains(what, stateDiffers) && !slices.ContainsFunc(what, func(w string) bool { return w != stateDiffers && w != literalsDiffer && w != schemaDiffers })
+}
 
 func sameWords(a, b string) bool {
 	x, y := strings.Split(a, ","), strings.Split(b, ",")
