@@ -98,4 +98,11 @@ func TestDBCopy(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &c); err != nil || state.ExitCode() != exitDone || !c.Already || !c.Verified || c.Rows != rows || strings.Count(out, "\n") != 1 || c.Position.File.IsZero() {
 		t.Errorf("exit code %d, %v:\n%s", state.ExitCode(), err, out)
 	}
+	// What the target doesn't take is named, and the rows are in.
+	do(maria, "CREATE PROCEDURE wide.loops() BEGIN FOR i IN 1..3 DO SELECT i; END FOR; END", "CREATE PROCEDURE wide.fine() SELECT 1")
+	out, complaints, state = run()
+	if state.ExitCode() != exitFailed || !strings.Contains(out, "there: procedure wide.fine\n") || !strings.Contains(out, "not made: procedure wide.loops: the target doesn't take its text") ||
+		!strings.Contains(complaints, "the rows are in, but the target doesn't take every function and procedure") || !strings.Contains(complaints, "hint: deal with these before the switch") {
+		t.Errorf("exit code %d: %s\n%s", state.ExitCode(), complaints, out)
+	}
 }
