@@ -235,6 +235,10 @@ func TestObjectsCutShort(t *testing.T) {
 					_, err := c.ExecContext(ctx, stmt)
 					return err
 				}, nil)
+				var session string
+				if ask := c.QueryRowContext(t.Context(), "SELECT CONCAT(@@sql_mode, '|', @@time_zone, '|', @@character_set_client)").Scan(&session); ask != nil || session != "|+00:00|utf8mb4" {
+					t.Errorf("%s, after %d statements the session is %s, %v", part, at, session, ask)
+				}
 				return err
 			})
 			if err == nil {
@@ -260,6 +264,19 @@ func TestObjectsCutShort(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+	// What a killed one left of the schema's default is put back also by one that is refused.
+	if err := testTarget().DropObjects(t.Context(), s, objects.Still); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, my, "CREATE FUNCTION none() RETURNS BIGINT UNSIGNED NO SQL RETURN 7", "CREATE DATABASE IF NOT EXISTS _slipway", "CREATE TABLE _slipway.default_collation (`schema` VARCHAR(64) PRIMARY KEY, was VARCHAR(64))",
+		"INSERT INTO _slipway.default_collation VALUES ('car', 'utf8mb4_0900_ai_ci')", "ALTER DATABASE car COLLATE utf8mb4_general_ci")
+	var differ *objects.DifferentError
+	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Still, nil); !errors.As(err, &differ) {
+		t.Errorf("%v", err)
+	}
+	if c := oneRow(t, my, "SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci" {
+		t.Errorf("the schema is left %s", c)
 	}
 }
 
@@ -299,6 +316,9 @@ func TestCopyObjectsRefused(t *testing.T) {
 	}
 	if l := left(t, "car"); len(l) > 0 {
 		t.Errorf("left: %q", l)
+	}
+	if n := oneRow(t, my, "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'car'"); n != "0" {
+		t.Errorf("%s functions and procedures are left", n)
 	}
 	if !slices.ContainsFunc(refused.Findings, func(f Finding) bool { return f.Stops == compat.Switch }) {
 		t.Errorf("%v", refused.Findings)

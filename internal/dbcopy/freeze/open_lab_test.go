@@ -197,6 +197,10 @@ func TestEventsComeBack(t *testing.T) {
 	}
 	before := kept()
 	eventually(t, a, "SELECT COUNT(*) > 0 FROM ev.t", "1")
+	const changed = "SELECT GROUP_CONCAT(name, modified ORDER BY name) FROM mysql.event WHERE db = 'ev'"
+	eventually(t, b, "SELECT COUNT(*) > 0 FROM ev.t", "1")
+	there := one(t, b, changed)
+	time.Sleep(1100 * time.Millisecond) // it is noted in seconds
 	for range 2 {
 		if err := m.DisableEvents(t.Context(), es); err != nil {
 			t.Fatal(err)
@@ -222,6 +226,9 @@ func TestEventsComeBack(t *testing.T) {
 	eventually(t, a, "SELECT COUNT(*) > "+n+" FROM ev.t", "1")
 	exec(t, a, "CREATE TABLE ev.mark (i INT)")
 	eventually(t, b, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'ev' AND TABLE_NAME = 'mark'", "1")
+	if got := one(t, b, changed); got != there {
+		t.Errorf("at the other master they were changed: %s, and were %s", got, there)
+	}
 	if got := one(t, b, "SELECT GROUP_CONCAT(DISTINCT STATUS) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'ev'"); got != "SLAVESIDE_DISABLED" {
 		t.Errorf("at the other master they are %s", got)
 	}
