@@ -337,7 +337,7 @@ func TestCarrySakila(t *testing.T) {
 		wrote   string
 	}{
 		{"rental", []string{"testdata/rental.sql"}, []string{"INSERT INTO country (name) VALUES ('Österreich'), ('Italien')", "INSERT INTO customer (country, name, made) VALUES (1, 'müller', NOW()), (2, 'huber', NOW())"}, []string{"SELECT rental.held(1)"}, []string{"INSERT INTO film (title, text) VALUES ('made', 'by hand')", "UPDATE film SET title = 'changed' WHERE title = 'made'"}, "SELECT CONCAT(title, text) FROM film_text ORDER BY film DESC LIMIT 1"},
-		{"sakila", []string{"schema.sql", "data.sql"}, nil, []string{"SELECT sakila.get_customer_balance(5, '2005-08-01')", "SELECT sakila.inventory_in_stock(10)", "SELECT sakila.inventory_held_by_customer(9)", "SELECT SUM(sakila.inventory_in_stock(inventory_id)) FROM sakila.inventory"},
+		{"sakila", []string{"schema.sql", "data.sql"}, nil, []string{"SELECT sakila.get_customer_balance(5, '2005-08-01')", "SELECT sakila.inventory_in_stock(10)", "SELECT sakila.inventory_held_by_customer(9)", "SELECT SUM(sakila.inventory_in_stock(inventory_id)) FROM sakila.inventory WHERE inventory_id < 200"},
 			[]string{"INSERT INTO film (title, description, language_id) VALUES ('made', 'by hand', 1)", "UPDATE film SET title = 'changed' WHERE title = 'made'"}, "SELECT CONCAT(title, description) FROM film_text ORDER BY film_id DESC LIMIT 1"},
 	} {
 		if c.name == "sakila" && os.Getenv("SLIPWAY_SHARED") == "" {
