@@ -50,6 +50,7 @@ type suspect struct {
 	since          time.Time
 	next           time.Time
 	looks, quiet   int
+	passed         int            // looks at which the follower had passed first
 	changed        bool           // at the source, since the look before
 	first, read    binlog.MariaDB // the source's position after it was first read, and after it was first read as it is now
 	wrote          bool           // it was repaired, or may have been, and must prove to be equal now
@@ -107,7 +108,7 @@ func (s *settle) again(x *suspect) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x.since = time.Now()
-	x.looks, x.quiet, x.was, x.next = 0, 0, []state{x.source}, x.since
+	x.looks, x.quiet, x.passed, x.was, x.next = 0, 0, 0, []state{x.source}, x.since
 	s.take(x)
 }
 
@@ -226,6 +227,9 @@ func (s *settle) look(ctx context.Context, batch []*suspect) error {
 	for _, x := range batch {
 		still := x.looks > 0 && x.source == src[x.id] && x.target == dst[x.id]
 		past := s.c.o.Applied != nil && x.looks > 0 && passed(s.applied, x.read)
+		if s.c.o.Applied != nil && x.looks > 0 && passed(s.applied, x.first) {
+			x.passed++
+		}
 		x.changed = x.looks > 0 && x.source != src[x.id]
 		if x.looks == 0 {
 			x.first = pos
@@ -269,7 +273,7 @@ func (s *settle) decide(ctx context.Context, x *suspect) error {
 		wrong = late && x.looks >= leastLooks && (!hot || x.looks >= hotLooks)
 	case x.quiet >= quietLooks:
 		wrong = true
-	case late && hot && x.looks >= hotLooks && passed(s.applied, x.first):
+	case late && hot && x.passed >= hotLooks: // before that the target had states of before the first look
 		wrong = true
 	case late && !passed(s.applied, x.read):
 		if err := s.standing(x); err != nil {
