@@ -56,6 +56,8 @@ type Table struct {
 	Chunks    []Chunk   `json:"chunks"`
 
 	estRows, estBytes int64 // the server's estimates, while a snapshot is taken
+	// apart names the columns of the first key without NULL, the primary if there is one: rows are told apart by it. Set by a survey.
+	apart []string
 }
 
 // Chunk is the rows of one file. In a table with a Key, the chunks' ranges cover all values that the key can have:

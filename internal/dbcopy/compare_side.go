@@ -235,7 +235,7 @@ func (d *definition) identity() []value.Column {
 		return key
 	}
 	t := *d.table
-	t.Key = t.Primary
+	t.Key = t.apart
 	return t.RangeKey()
 }
 

@@ -335,7 +335,6 @@ func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
 	if err != nil {
 		return err
 	}
-	told := false // rows are told apart by a key
 	for from := 0; from < len(parts); {
 		to := from
 		var names []string
@@ -353,10 +352,12 @@ func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
 		if fit && t.Key == nil {
 			t.Key = names
 		}
-		told = told || whole
+		if whole && t.apart == nil {
+			t.apart = names
+		}
 		from = to
 	}
-	if !told {
+	if t.apart == nil {
 		object := "table " + schema + "." + t.Name
 		s.out.Findings = append(s.out.Findings, Finding{Check: "no-key", Severity: Refuse, Stops: compat.Follow, Object: object, What: "it has no primary key and no unique one without NULL: a change in the log says not which row it is of",
 			Fix: "ALTER TABLE " + qualified(schema, t.Name) + " ADD slipway_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE, ADD PRIMARY KEY (slipway_id)"})
