@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbgen"
 )
 
 var (
@@ -31,24 +33,24 @@ func TestRoundTrip(t *testing.T) {
 			maria, my := schemas(t, "gen")
 			maria.SetMaxOpenConns(1)
 			exec(t, maria, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'")
-			gen := genSchema(r, 1+r.IntN(5))
+			gen := dbgen.Schema(r, dbgen.Options{Tables: 1 + r.IntN(5), Unfollowed: true})
 			for _, g := range gen {
-				exec(t, maria, g.create)
-				exec(t, maria, g.inserts(r)...)
+				exec(t, maria, g.Create)
+				exec(t, maria, g.Inserts(r)...)
 			}
-			art := take(t, Options{Schemas: []string{"gen"}, ChunkBytes: pick[int64](r, 200, 3000, 1<<20), Connections: 1 + r.IntN(3)})
-			load1(t, art, LoadOptions{DeferBytes: pick[int64](r, 1, 1<<30)})
+			art := take(t, Options{Schemas: []string{"gen"}, ChunkBytes: dbgen.Pick[int64](r, 200, 3000, 1<<20), Connections: 1 + r.IntN(3)})
+			load1(t, art, LoadOptions{DeferBytes: dbgen.Pick[int64](r, 1, 1<<30)})
 			if d := differences(t, art); d != nil {
 				t.Errorf("verify finds %q", d)
 			}
 			for _, g := range gen {
-				columns := columnsOf(t, maria, "gen", g.name)
-				if len(columns) != len(g.columns) {
-					t.Fatalf("table %s has columns %q", g.name, columns)
+				columns := columnsOf(t, maria, "gen", g.Name)
+				if len(columns) != len(g.Columns) {
+					t.Fatalf("table %s has columns %q", g.Name, columns)
 				}
-				rows += equalByOracle(t, maria, my, g.name, columns)
+				rows += equalByOracle(t, maria, my, g.Name, columns)
 				tables++
-				for _, w := range g.what {
+				for _, w := range g.What {
 					hit[w]++
 				}
 			}
@@ -75,12 +77,5 @@ func TestRoundTrip(t *testing.T) {
 
 // missing is what the generator knows and no table had yet.
 func missing(hit map[string]int) (out []string) {
-	want := []string{"generated VIRTUAL", "generated STORED", "fulltext key"}
-	for _, g := range genTypes {
-		want = append(want, g.what)
-	}
-	for _, k := range keyKinds {
-		want = append(want, "key: "+k)
-	}
-	return slices.DeleteFunc(want, func(w string) bool { return hit[w] > 0 })
+	return slices.DeleteFunc(dbgen.Wanted(true), func(w string) bool { return hit[w] > 0 })
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
+	"github.com/slipway-dev/slipway/internal/lab/dbgen"
 )
 
 var seedFlag = flag.Uint64("seed", 1, "first seed of the generated tables")
@@ -70,17 +71,17 @@ func same(t *testing.T, what string, tab Table, got, want [][]byte) {
 // wide makes a table of some kinds of columns, generated and invisible ones among them.
 type wide struct {
 	tab     Table
-	kinds   []kindOfColumn
+	kinds   []dbgen.Type
 	defs    []string
 	stored  []string
 	notNull []bool
 }
 
-func newWide(t *testing.T, r *rand.Rand, db *sql.DB, name string, kinds []kindOfColumn, maria bool) *wide {
+func newWide(t *testing.T, r *rand.Rand, db *sql.DB, name string, kinds []dbgen.Type, maria bool) *wide {
 	w := &wide{kinds: kinds}
 	defs := []string{"id int unsigned NOT NULL PRIMARY KEY"}
 	for i, k := range kinds {
-		def := k.def(r)
+		def := k.Def(r)
 		null := r.IntN(3) > 0
 		w.notNull = append(w.notNull, !null)
 		w.defs = append(w.defs, def)
@@ -108,7 +109,7 @@ func (w *wide) value(r *rand.Rand, i int) string {
 	if !w.notNull[i] && r.IntN(5) == 0 {
 		return "NULL"
 	}
-	return w.kinds[i].value(r, w.defs[i])
+	return w.kinds[i].Value(r, w.defs[i])
 }
 
 // TestTypes: every type's values out of the log are those that SELECT gives, byte for byte.
@@ -117,9 +118,9 @@ func TestTypes(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			db := schema(t, s, "ch")
 			execute(t, db, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'")
-			var kinds []kindOfColumn
-			for _, k := range columnKinds {
-				if k.only == "" || k.only == s.Name {
+			var kinds []dbgen.Type
+			for _, k := range dbgen.Types {
+				if k.Only == "" || k.Only == s.Name {
 					kinds = append(kinds, k)
 				}
 			}
@@ -128,7 +129,7 @@ func TestTypes(t *testing.T) {
 			for round := range 3 {
 				r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 				for part := range slices.Chunk(slices.Clone(kinds), 12) {
-					tables = append(tables, newWide(t, r, db, pick(r, "t", "sel`ect", "größe", "a b")+fmt.Sprint(round, "_", len(tables)), part, s.flavor == value.MariaDB))
+					tables = append(tables, newWide(t, r, db, dbgen.Pick(r, "t", "sel`ect", "größe", "a b")+fmt.Sprint(round, "_", len(tables)), part, s.flavor == value.MariaDB))
 				}
 			}
 			var tabs []Table
@@ -148,8 +149,8 @@ func TestTypes(t *testing.T) {
 			t.Logf("seed %d: %d tables, %d changes; values that weren't NULL by type: %v", *seedFlag, len(tables), rows, hitList(hit, names))
 			for _, k := range kinds {
 				for _, of := range []string{"insert ", "update ", "delete "} {
-					if hit[of+k.what] == 0 {
-						t.Errorf("not hit: %s%s", of, k.what)
+					if hit[of+k.What] == 0 {
+						t.Errorf("not hit: %s%s", of, k.What)
 					}
 				}
 			}
@@ -171,7 +172,7 @@ func (w *wide) run(t *testing.T, r *rand.Rand, s side, db *sql.DB, st *Stream, h
 	count := func(kind string, row [][]byte) {
 		for i, k := range w.kinds {
 			if row[i+1] != nil {
-				hit[kind+k.what]++
+				hit[kind+k.What]++
 			}
 		}
 	}
