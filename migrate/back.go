@@ -104,6 +104,20 @@ func (s *session) goBack(ctx, life context.Context) error {
 	return fmt.Errorf("run %s: %w", s.r.h.Run, ErrRolledBack)
 }
 
+// backAgain goes on with a way back that another process began.
+func (s *session) backAgain(ctx, life context.Context) error {
+	keeps, why := s.r.h.Keeps, s.r.h.Why
+	if err := s.goBack(ctx, life); err != nil || keeps == "" {
+		return err
+	}
+	return backTo(keeps, why)
+}
+
+// backTo is what a process ends with that has gone back, and left the run open.
+func backTo(keeps StepID, why string) error {
+	return fmt.Errorf("%w, as far as the end of %s: %s", ErrRolledBack, keeps, why)
+}
+
 // startForTheWayBack starts the services that are to be drained and those that stay. One that doesn't start is not an
 // error yet: its own undo fails then, and holds what it must.
 func (s *session) startForTheWayBack(ctx context.Context) {
@@ -128,7 +142,7 @@ func (s *session) unwork(ctx, life context.Context, sc *reverse) map[*node]error
 		if len(ready) == 0 {
 			ready = sc.next()
 		}
-		for len(ready) > 0 && ctx.Err() == nil && !s.r.isPaused() && running < s.r.o.Parallel {
+		for len(ready) > 0 && ctx.Err() == nil && (ready[0].kind == kindGate || !s.paused()) && running < s.r.o.Parallel {
 			n := ready[0]
 			ready = ready[1:]
 			sc.fate[n] = atWork

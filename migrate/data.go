@@ -18,6 +18,8 @@ type (
 	intentData struct {
 		Want    json.RawMessage `json:"want"`
 		Effects []Effect        `json:"effects,omitempty"`
+		// Deadline is when the phase must be over, of the intent that begins a phase with a limit.
+		Deadline time.Time `json:"deadline,omitzero"`
 	}
 	doneData struct {
 		Out   json.RawMessage `json:"out"`

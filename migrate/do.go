@@ -45,7 +45,7 @@ func (s *session) once(ctx context.Context, n *node) error {
 	if p.done != nil {
 		return s.append(journal.Done, n, doneData{Out: p.done})
 	}
-	if err := s.append(journal.Intent, n, intentData{p.want, p.effects}); err != nil {
+	if err := s.append(journal.Intent, n, intentData{Want: p.want, Effects: p.effects}); err != nil {
 		return err
 	}
 	c := s.call(n)
@@ -96,14 +96,14 @@ func (s *session) tries(ctx context.Context, n *node, f func() error) error {
 	wait := firstPause
 	for try := 1; ; try++ {
 		err := f()
-		if err == nil || try >= n.spec.Tries || !errors.Is(err, ErrTransient) || ctx.Err() != nil || s.r.isPaused() {
+		if err == nil || try >= n.spec.Tries || !errors.Is(err, ErrTransient) || ctx.Err() != nil || s.paused() {
 			return err
 		}
 		pause := wait/2 + rand.N(wait)
 		s.r.listeners.pass(n.spec.ID, StepRetrying{now(), n.spec.ID, pause, err.Error()})
 		select {
 		case <-time.After(pause):
-		case <-s.r.paused:
+		case <-s.r.pausable():
 			return err
 		case <-ctx.Done():
 			return err

@@ -56,7 +56,7 @@ func (p plain) Undo(ctx context.Context, _ *migrate.Scope[struct{}], rec migrate
 	return p.undo(ctx, rec)
 }
 
-// book is a runbook of plain steps; "|" begins a phase.
+// book is a runbook of plain steps; "|" begins a phase, and a duration the phase switch that has this limit.
 func book(steps ...any) *migrate.Runbook[migrate.Rehearsal] {
 	rb := migrate.NewRunbook[migrate.Rehearsal]()
 	rb.Phase("phase 0")
@@ -65,6 +65,8 @@ func book(steps ...any) *migrate.Runbook[migrate.Rehearsal] {
 		switch x := x.(type) {
 		case string:
 			rb.Phase(fmt.Sprintf("phase %d", i))
+		case time.Duration:
+			rb.PhaseWithin("switch", x)
 		case migrate.Gate:
 			migrate.AddGate(rb, x)
 		case plain:

@@ -81,6 +81,8 @@ type (
 		Title   string   `json:"title,omitempty"`
 		Attempt int      `json:"attempt"`
 		Effects []Effect `json:"effects,omitempty"`
+		// Deadline is when the phase must be over, of the step that begins a phase with a limit.
+		Deadline time.Time `json:"deadline,omitzero"`
 	}
 	// StepDone: the outcome is durable. Found: it held already, by somebody else's work.
 	StepDone struct {

@@ -47,7 +47,7 @@ func (f *folding) apply() error {
 	if f.s == nil {
 		return f.ofRun()
 	}
-	was := f.s.finished()
+	was, had := f.s.finished(), f.s.intents > 0
 	if err := f.ofStep(); err != nil {
 		return err
 	}
@@ -55,6 +55,7 @@ func (f *folding) apply() error {
 		f.s.attempts = f.rec.Attempt
 	}
 	f.s.seq = f.rec.Seq
+	f.s.in.recount(f.s, had)
 	f.h.count(f, was)
 	return nil
 }
@@ -126,16 +127,21 @@ func (h *History) adopt(m *Manifest) {
 			i = len(h.phases)
 			p := &phaseState{name: ms.Phase}
 			if old := slices.IndexFunc(was, func(p *phaseState) bool { return p.name == ms.Phase }); old >= 0 {
-				p.took, p.since = was[old].took, was[old].since
+				p.took, p.since, p.over = was[old].took, was[old].since, was[old].over
 			}
 			h.phases = append(h.phases, p)
 		}
+		fresh := s.in == nil || s.in.name != ms.Phase
 		s.in = h.phases[i]
+		s.in.rejoin(s, fresh)
 		s.in.steps++
 		s.in.moved = s.in.moved.Plus(s.moved)
 		if !s.finished() {
 			s.in.left++
 		}
+	}
+	for _, p := range h.phases {
+		p.over = p.over || p.left == 0
 	}
 }
 

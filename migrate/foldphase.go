@@ -11,6 +11,10 @@ type phaseState struct {
 	since time.Time // zero while no process is at it
 	took  time.Duration
 	moved Tally // by its steps; none by a leg's
+
+	window window // in which it must be over, while it is under way
+	begun  int    // its steps that this run has begun and not undone
+	over   bool   // all of it had finished, and nothing of it has been undone since
 }
 
 func (p *phaseState) resume(at time.Time) {
@@ -82,7 +86,9 @@ func (h *History) count(f *folding, was bool) {
 	s := f.s
 	switch is := s.finished(); {
 	case is && !was:
-		s.in.left--
+		if s.in.left--; s.in.left == 0 {
+			h.shut(s.in)
+		}
 	case was && !is:
 		s.in.left++
 	}

@@ -62,8 +62,9 @@ func (f *folding) intent() error {
 	}
 	s.stage, s.undone = stageIntent, ""
 	s.intents++
+	s.in.begins(s, f.rec.Time, d.Deadline)
 	s.begin(Running, f.rec.Time)
-	f.emit(StepStarted{f.when, s.ID, s.Phase, s.Title, f.rec.Attempt, d.Effects})
+	f.emit(StepStarted{f.when, s.ID, s.Phase, s.Title, f.rec.Attempt, d.Effects, d.Deadline})
 	return nil
 }
 

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/slipway-dev/slipway/migrate/journal"
 )
 
 // turnError makes the run turn back.
 type turnError struct {
-	by  Answer // whose wish it is
-	why string
-	end bool // the run's own end, before a point of no return
+	by    Answer // whose wish it is
+	why   string
+	end   bool   // the run's own end, before a point of no return
+	keeps StepID // the last step that stays; "": as far as the run's legs go
 }
 
 func (e *turnError) Error() string { return "turns back: " + e.why }
@@ -115,26 +117,26 @@ func (s *session) end(ctx, life context.Context) error {
 	return s.append(journal.Closed, nil, closedData{State: StateDone})
 }
 
-// turnAt turns the run at a gate.
+// turnAt turns the run at a gate, in the middle of a phase with a limit, or wherever somebody wishes it.
 func (s *session) turnAt(ctx, life context.Context, t *turnError) error {
 	if t.end {
 		return s.end(ctx, life)
 	}
-	keeps, err := s.r.h.lastKept("")
+	keeps, err := s.r.h.lastKept(t.keeps)
 	if err != nil {
 		return err
 	}
 	err = s.turn(ctx, life, turnedData{Direction: Back, Keeps: keeps, Who: t.by.Who, From: t.by.From, Why: t.why, Request: t.by.Request})
 	if err == nil {
-		err = fmt.Errorf("%w, as far as the end of %s: %s", ErrRolledBack, keeps, t.why)
+		err = backTo(keeps, t.why)
 	}
 	return err
 }
 
 // work runs nodes until none is left or something is in the way. On a failure nothing new starts, and what runs may
 // finish; when the run is to turn, what runs is told to stop, because nothing may be undone while a Run still runs.
-func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (s *session) work(caller context.Context, sc *schedule) (*turnError, error) {
+	ctx, cancel := context.WithCancelCause(caller)
 	defer cancel(nil)
 	results := make(chan result)
 	running := 0
@@ -152,7 +154,13 @@ func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
 			turnBack(&turnError{by: a, why: a.Why})
 		default:
 		}
-		for len(sc.ready) > 0 && len(errs) == 0 && turn == nil && ctx.Err() == nil && running < s.r.o.Parallel && !s.r.isPaused() {
+		var due <-chan time.Time
+		if t, next := s.r.overdue(); t != nil && caller.Err() == nil {
+			turnBack(t)
+		} else if !next.IsZero() {
+			due = time.After(time.Until(next))
+		}
+		for len(sc.ready) > 0 && len(errs) == 0 && turn == nil && ctx.Err() == nil && running < s.r.o.Parallel && !s.paused() {
 			n := sc.ready[0]
 			sc.ready = sc.ready[1:]
 			running++
@@ -164,6 +172,8 @@ func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
 		select { // a step that ignores its context keeps the run here, and StepStuck says so
 		case a := <-s.r.aborts:
 			turnBack(&turnError{by: a, why: a.Why})
+		case <-due:
+		case <-s.fixed: // a deadline
 		case x := <-results:
 			running--
 			var t *turnError
@@ -173,7 +183,11 @@ func (s *session) work(ctx context.Context, sc *schedule) (*turnError, error) {
 			case errors.As(x.err, &t):
 				turnBack(t)
 			default:
-				errs = append(errs, x.err)
+				if t = s.r.failure(x.n, x.err); t != nil && caller.Err() == nil {
+					turnBack(t)
+				} else {
+					errs = append(errs, x.err)
+				}
 			}
 		}
 	}

@@ -222,13 +222,15 @@ type PhaseHistory struct {
 	// Took leaves out the time in which no process ran. A phase that goes on counts up to the last record.
 	Took  time.Duration `json:"took"`
 	Moved Tally         `json:"moved,omitzero"`
+	// Deadline is when a phase with a limit must be over, while it is under way: it is taken back then.
+	Deadline time.Time `json:"deadline,omitzero"`
 }
 
 // Phases lists the phases in order, then the legs of the latest way back.
 func (h *History) Phases() []PhaseHistory {
 	var all []PhaseHistory
 	for _, p := range slices.Concat(h.phases, h.legs) {
-		all = append(all, PhaseHistory{p.name, p.back, p.steps, p.left, p.tookBy(h.LastRecord), p.moved})
+		all = append(all, PhaseHistory{p.name, p.back, p.steps, p.left, p.tookBy(h.LastRecord), p.moved, p.window.until})
 	}
 	return all
 }

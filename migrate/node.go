@@ -13,10 +13,11 @@ import (
 type node struct {
 	kind    nodeKind
 	spec    Spec
-	index   int    // in the runbook
-	phase   string // it stands in
-	stretch int    // all of the lower ones come before it
-	deps    []Dep  // of its eye and hand, and what Add was told
+	index   int           // in the runbook
+	phase   string        // it stands in
+	limit   time.Duration // of that phase; 0 for none
+	stretch int           // all of the lower ones come before it
+	deps    []Dep         // of its eye and hand, and what Add was told
 	needs   []StepID
 	reads   map[StepID]bool // the same as a set: what Value may ask for
 	waits   []*node         // those of the same stretch that come before it

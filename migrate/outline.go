@@ -21,8 +21,10 @@ type Outline struct {
 
 // OutlinePhase is a phase or a leg of the way back.
 type OutlinePhase struct {
-	Name  string        `json:"name"`
-	Steps []OutlineStep `json:"steps"`
+	Name string `json:"name"`
+	// Within is the limit of a phase that is taken back when it isn't over by then.
+	Within time.Duration `json:"within,omitempty"`
+	Steps  []OutlineStep `json:"steps"`
 }
 
 // OutlineStep is what one step would do.
@@ -66,6 +68,7 @@ func (rb *Runbook[M]) Plan(ctx context.Context, o Options) (*Outline, error) {
 			bad.err(err)
 		}
 		out.Phases = addTo(out.Phases, n.phase, step)
+		out.Phases[len(out.Phases)-1].Within = n.limit
 	}
 	if o.Ending.Turn {
 		for _, n := range slices.Backward(b.nodes) {

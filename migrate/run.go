@@ -46,13 +46,17 @@ func (r *Run) enter(m *Manifest) error {
 
 // append is the only way in which a run's state changes: what is in memory is the fold of what is on disk.
 func (r *Run) append(kind journal.Kind, n *node, data any) error {
-	raw, err := compact(data)
-	if err != nil {
-		return fmt.Errorf("record %s: %w", kind, err)
-	}
 	r.appending.Lock()
 	defer r.appending.Unlock()
-	rec := journal.Record{Run: r.h.Run, Kind: kind, Time: time.Now().UTC(), Who: r.o.Who, Data: raw}
+	rec := journal.Record{Run: r.h.Run, Kind: kind, Time: time.Now().UTC(), Who: r.o.Who}
+	if d, ok := data.(intentData); ok {
+		d.Deadline = r.fixes(n, rec.Time)
+		data = d
+	}
+	var err error
+	if rec.Data, err = compact(data); err != nil {
+		return fmt.Errorf("record %s: %w", kind, err)
+	}
 	r.mu.Lock()
 	rec.Fence = r.h.Lives
 	if kind == journal.Opened {
@@ -143,7 +147,8 @@ func (r *Run) Turned() (back bool, request string) {
 }
 
 // Pause asks the run to stop at the next safe point: nothing new starts, what runs may finish, and Resume or Rollback
-// then returns ErrPaused. It may be called at any time, from any goroutine, more than once.
+// then returns ErrPaused. It may be called at any time, from any goroutine, more than once. Inside a phase with a limit
+// (PhaseWithin) there is no safe point: the pause takes effect when the phase is over, or has been taken back.
 func (r *Run) Pause() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -179,7 +184,8 @@ func (r *Run) Close() error {
 
 // Resume goes on with the run, forward or back as the journal says, until it ends or can't go on. It returns nil when
 // the run is done or kept, and otherwise an error that is one of ErrWaiting, ErrRolledBack, ErrNeedsPerson, ErrDrift,
-// ErrPaused, journal.ErrDead, ctx's cause, or a *StepError for each step that failed.
+// ErrPaused, journal.ErrDead, ctx's cause, or a *StepError for each step that failed. After ErrRolledBack the run may be
+// open, when something was kept: the error says how far it went back, and why; another Resume goes forward again.
 //
 // When ctx ends, the calls that run forward are told to stop; undos may finish. Nothing new starts. Resume returns only
 // when every call of a step has returned.
@@ -195,7 +201,7 @@ func (r *Run) Resume(ctx context.Context) error {
 			return err
 		}
 		if r.direction() == Back {
-			return s.goBack(ctx, life)
+			return s.backAgain(ctx, life)
 		}
 		return s.forward(ctx, life)
 	})

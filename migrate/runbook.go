@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 )
 
 // Runbook is what a run of mode M does, in phases. Build it with one function that reads from top to bottom in the order
@@ -32,10 +33,37 @@ func NewRunbook[M Mode]() *Runbook[M] {
 }
 
 // Phase begins a phase. What is added next runs side by side.
-func (rb *Runbook[M]) Phase(name string) { rb.book.begin(name, false) }
+func (rb *Runbook[M]) Phase(name string) { rb.book.begin(name, false, 0) }
 
 // PhaseInOrder begins a phase in which each step waits for the one added before it.
-func (rb *Runbook[M]) PhaseInOrder(name string) { rb.book.begin(name, true) }
+func (rb *Runbook[M]) PhaseInOrder(name string) { rb.book.begin(name, true, 0) }
+
+// PhaseWithin begins a phase, in order like PhaseInOrder, that must be over within a limit, or is taken back without a
+// person's word: nothing may stay for long as it is in the middle of it.
+//
+// The first intent that is recorded in the phase fixes the deadline, limit after it, which counts after a restart whatever
+// the runbook says by then. When all that was begun in the phase has been undone, the next intent fixes a new one. While
+// the phase is under way, that is from its first intent until all of it has finished or has been undone:
+//
+//   - a step that fails for good turns the run back, and so does the deadline; what runs is told to stop. It goes back to
+//     before the gate right before the phase, which is asked again then, or else to before the phase. The run is open
+//     after that, and Resume has returned ErrRolledBack;
+//   - a process that takes the run up when the deadline has passed turns it before it looks at anything; before the
+//     deadline it goes on forward, and turns when a step fails, also one of an earlier phase that is looked at again;
+//   - drift that nobody gives a verdict about is a failure;
+//   - there is no safe point: a Pause takes effect when the phase is over, or has been taken back.
+//
+// A step of the phase that fails before anything was begun turns the run too. What keeps the process from acting turns
+// nothing, because it could not be recorded: a dead journal, a lost lock, a context that has ended. The next process does
+// it. Nothing is undone while a Run or a Follow still runs, so the steps of such a phase must heed their contexts.
+//
+// The limit is not for what comes back: undoing takes as long as it takes, and a failed undo needs a person.
+func (rb *Runbook[M]) PhaseWithin(name string, limit time.Duration) {
+	if limit <= 0 {
+		rb.book.bad.add("phase %q: its limit is %s, and must be longer than that", name, limit)
+	}
+	rb.book.begin(name, true, limit)
+}
 
 // Err gives all problems of the runbook at once.
 func (rb *Runbook[M]) Err() error { return rb.book.check() }
@@ -107,15 +135,16 @@ type book struct {
 	byID    map[StepID]*node
 	phases  []string
 	inOrder bool
-	stretch int // counts barriers: nodes of one stretch run side by side
+	limit   time.Duration // of the phase; 0 for none
+	stretch int           // counts barriers: nodes of one stretch run side by side
 	bad     problems
 }
 
-func (b *book) begin(phase string, inOrder bool) {
+func (b *book) begin(phase string, inOrder bool, limit time.Duration) {
 	if phase == "" || slices.Contains(b.phases, phase) {
 		b.bad.add("phase %q: name is empty or used twice", phase)
 	}
-	b.phases, b.inOrder, b.stretch = append(b.phases, phase), inOrder, b.stretch+1
+	b.phases, b.inOrder, b.limit, b.stretch = append(b.phases, phase), inOrder, limit, b.stretch+1
 }
 
 var legalID = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$`)
@@ -137,11 +166,12 @@ func (b *book) add(n *node) {
 	if n.kind == kindGate {
 		b.stretch++
 	}
-	n.index, n.stretch, n.phase = len(b.nodes), b.stretch, b.phases[len(b.phases)-1]
+	n.index, n.stretch, n.phase, n.limit = len(b.nodes), b.stretch, b.phases[len(b.phases)-1], b.limit
 	if n.kind == kindGate {
 		b.stretch++
 	}
 	n.wire(b)
+	n.within(b)
 	if err := n.bad.orNil(); err != nil {
 		b.bad.err(err)
 	}
@@ -181,6 +211,30 @@ func (n *node) wire(b *book) {
 		return m.kind == kindGate && m.spec.PointOfNoReturn
 	}) {
 		n.bad.add("%s: is a point of no return and has no gate before it that is marked as one", n.spec.ID)
+	}
+}
+
+// within says why n can't stand in its phase, if that has a limit: it must be possible to take the phase back without a
+// person, and to be open after that.
+func (n *node) within(b *book) {
+	if n.limit == 0 {
+		return
+	}
+	if n.kind == kindGate {
+		n.bad.add("%s: waits for a person, and phase %q has a limit", n.spec.ID, n.phase)
+	}
+	if n.spec.PointOfNoReturn {
+		n.bad.add("%s: is a point of no return, and phase %q is taken back when its limit has passed", n.spec.ID, n.phase)
+	}
+	before := b.nodes
+	if i := len(before) - 1; i >= 0 && before[i].phase != n.phase && before[i].kind == kindGate {
+		if before[i].spec.PointOfNoReturn {
+			n.bad.add("%s: stands right after the point of no return %s, and phase %q is taken back to before that", n.spec.ID, before[i].spec.ID, n.phase)
+		}
+		before = before[:i]
+	}
+	if len(before) == 0 {
+		n.bad.add("%s: phase %q has a limit, and there is nothing before it to go back to", n.spec.ID, n.phase)
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 type session struct {
 	r      *Run
 	kill   context.CancelCauseFunc
-	starts chan start // services for host
+	starts chan start    // services for host
+	fixed  chan struct{} // an intent may have fixed a deadline
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
@@ -47,7 +48,7 @@ func (r *Run) session(ctx context.Context, f func(ctx, life context.Context, s *
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	ctx, stop := context.WithCancelCause(ctx)
 	kill := func(err error) { end(err); stop(err) }
-	s := &session{r: r, kill: kill, starts: make(chan start), lives: map[StepID]*live{}, undoing: map[StepID]bool{}}
+	s := &session{r: r, kill: kill, starts: make(chan start), fixed: make(chan struct{}, 1), lives: map[StepID]*live{}, undoing: map[StepID]bool{}}
 	s.wg.Go(func() { s.watchLock(life) })
 	s.wg.Go(func() { s.host(life) })
 	err := f(ctx, life, s)
@@ -77,6 +78,12 @@ func (s *session) append(kind journal.Kind, n *node, data any) error {
 	err := s.r.append(kind, n, data)
 	if errors.Is(err, journal.ErrDead) {
 		s.kill(err)
+	}
+	if kind == journal.Intent && n.limit > 0 {
+		select {
+		case s.fixed <- struct{}{}:
+		default:
+		}
 	}
 	return err
 }

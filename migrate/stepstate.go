@@ -32,6 +32,7 @@ type stepState struct {
 	effects  []Effect        // of the first intent
 	accepted json.RawMessage // the drift that a person accepted: asked about once
 	undone   StepState       // how it was undone
+	window   window          // of its phase, when it was last begun; none once the phase is over
 
 	started, stopped bool // services
 	pos              json.RawMessage

@@ -46,7 +46,7 @@ func (s *session) serve(ctx context.Context, n *node) error {
 		if err != nil {
 			return s.failed(n, Planning, err, Tally{})
 		}
-		if err := s.append(journal.Intent, n, intentData{p.want, p.effects}); err != nil {
+		if err := s.append(journal.Intent, n, intentData{Want: p.want, Effects: p.effects}); err != nil {
 			return err
 		}
 		return s.start(ctx, n)
@@ -76,7 +76,10 @@ func (s *session) start(ctx context.Context, n *node) error {
 	case <-lv.over:
 		s.forget(id)
 		return &StepError{id, Following, lv.lastErr()}
-	case <-ctx.Done():
+	case <-ctx.Done(): // it must not run on beside its own undo: nothing says that it was started
+		close(lv.dropped)
+		<-lv.over
+		s.forget(id)
 		return context.Cause(ctx)
 	}
 	return s.append(journal.ServiceStarted, n, serviceStartedData{lv.at()})

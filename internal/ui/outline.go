@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/slipway-dev/slipway/migrate"
 )
@@ -15,7 +16,7 @@ func Outline(w io.Writer, o *migrate.Outline) error {
 		if i > 0 {
 			fmt.Fprintln(b)
 		}
-		fmt.Fprintf(b, "%s\n", p.Name)
+		fmt.Fprintf(b, "%s%s\n", p.Name, within(p.Within))
 		for _, s := range p.Steps {
 			outlineStep(b, o.Mode, s)
 		}
@@ -30,6 +31,14 @@ func Outline(w io.Writer, o *migrate.Outline) error {
 		return fmt.Errorf("write the plan: %w", err)
 	}
 	return nil
+}
+
+// within says what becomes of a phase with a limit; nothing of one that has none.
+func within(limit time.Duration) string {
+	if limit == 0 {
+		return ""
+	}
+	return " (within " + limit.String() + ", or it is taken back)"
 }
 
 func outlineStep(b *bufio.Writer, mode string, s migrate.OutlineStep) {

@@ -157,6 +157,9 @@ func (t *Terminal) show(e migrate.Event) {
 		for _, f := range e.Effects {
 			t.line("%30s+ %s", "", f)
 		}
+		if !e.Deadline.IsZero() {
+			t.line("%30s%s must be over by %s, or it is taken back", "", e.Phase, e.Deadline.UTC().Format(time.RFC3339))
+		}
 	case migrate.StepProgress:
 		t.progress(e)
 	case migrate.StepRetrying:
