@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/journal"
@@ -76,6 +77,9 @@ func inWords(h *migrate.History) string {
 	}
 	for _, p := range h.Phases() {
 		fmt.Fprintf(&b, "%s: back %v, %d of %d left, took %s, moved %v\n", p.Name, p.Back, p.Left, p.Steps, p.Took, p.Moved)
+		if !p.Deadline.IsZero() {
+			fmt.Fprintf(&b, "%s: must be over by %s\n", p.Name, p.Deadline.Format(time.RFC3339Nano))
+		}
 	}
 	for _, x := range h.Todo() {
 		fmt.Fprintf(&b, "todo: %s, held by %q: %s\n", x.Step, x.HeldBy, x.Error)
@@ -131,6 +135,9 @@ func recordJournals(t *testing.T) {
 		}
 		_ = l.cutover(o)
 	})
+	record("v1-killed-in-a-switch-with-a-limit", killed(all[0], 270))
+	record("v1-killed-while-a-switch-is-taken-back", killed(all[4], 390))
+	record("v1-switch-taken-back-and-done", func(l *lab) { _ = all[4].life(l.world, l.d, 1) })
 	for _, x := range older {
 		record(x.name, func(l *lab) { recordOlder(l, x.book(), x.back) })
 	}

@@ -23,6 +23,7 @@ type wiring[M Mode] struct {
 	pod      func(context.Context, clusterOut, Stamp) (execs, error)
 	snapshot string
 	by       time.Time
+	within   time.Duration     // the limit of the phase "cut over"; 0: it has none
 	more     func(*Runbook[M]) // added at the end
 }
 
@@ -47,7 +48,11 @@ func phases[M Mode](w wiring[M]) *Runbook[M] {
 	Add(rb, user[execs]{userSpec{id: "warm", check: "check", run: "run", undo: "undo"}}, Look("nothing", none{}), Created[M](cl, w.pod))
 	AddGate(rb, Gate{ID: "go", Healthy: []Dep{fwd.Dep()}, MaxLag: 2 * time.Second, By: w.by})
 
-	rb.PhaseInOrder("cut over")
+	if w.within > 0 {
+		rb.PhaseWithin("cut over", w.within)
+	} else {
+		rb.PhaseInOrder("cut over")
+	}
 	frEye, frHand := w.freezer(cl)
 	fz := Add(rb, freeze{}, BothEyes(src, frEye, func(a, b sourceLook) freezeC[sourceLook] { return freezeC[sourceLook]{a, b} }),
 		With(src, frHand, func(a sourceLook, b sourceAct) freezeC[sourceAct] { return freezeC[sourceAct]{a, b} }))

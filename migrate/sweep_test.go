@@ -66,29 +66,102 @@ func stories() []story {
 	return []story{
 		{"cut-over", func(w *world, d *crashfs.Disk, parallel int) error {
 			o := migrate.Options{Tool: "1", Parallel: parallel, Ask: answers(migrate.Pass), Ending: migrate.EndDone(legs...)}
-			return process(w, d, phases(forCutover(w)), o, resume)
+			return process(w, d, limited(forCutover(w)), o, resume)
 		}, nil, migrate.StateDone, isNew},
 		{"cut-over that is aborted", func(w *world, d *crashfs.Disk, parallel int) error {
 			o := migrate.Options{Tool: "1", Parallel: parallel, Ask: answers(migrate.Abort), Ending: migrate.EndDone(legs...)}
-			return process(w, d, phases(forCutover(w)), o, resume)
+			return process(w, d, limited(forCutover(w)), o, resume)
 		}, migrate.ErrRolledBack, migrate.StateRolledBack, isOld},
 		{"rehearsal", func(w *world, d *crashfs.Disk, parallel int) error {
 			o := migrate.Options{Tool: "1", Parallel: parallel, Ask: answers(migrate.Pass), Ending: migrate.EndWithRollback(legs...)}
-			return process(w, d, phases(forRehearsal(w)), o, resume)
+			return process(w, d, limited(forRehearsal(w)), o, resume)
 		}, nil, migrate.StateDone, isUntouched},
 		{"rehearsal that is kept and then rolled back", func(w *world, d *crashfs.Disk, parallel int) error {
 			o := migrate.Options{Tool: "1", Parallel: parallel, Ask: answers(migrate.Pass), Ending: migrate.EndKept(legs...)}
-			return process(w, d, phases(forRehearsal(w)), o, func(r *migrate.Run) error {
+			return process(w, d, limited(forRehearsal(w)), o, func(r *migrate.Run) error {
 				if err := resume(r); err != nil {
 					return err
 				}
 				return rollback(r)
 			})
 		}, migrate.ErrRolledBack, migrate.StateRolledBack, isUntouched},
+		{"cut-over whose switch fails once", func(w *world, d *crashfs.Disk, parallel int) error {
+			const step = "dns www=2.2.2.2"
+			if w.lives++; w.lives == 1 {
+				w.failing[step] = -1
+				w.onEffect = func(what string) {
+					if what == "source.freeze(false)" {
+						delete(w.failing, step)
+					}
+				}
+			}
+			o := migrate.Options{Tool: "1", Parallel: parallel, Ask: answers(migrate.Pass), Ending: migrate.EndDone(legs...)}
+			return process(w, d, limited(forCutover(w)), o, func(r *migrate.Run) error { return again(r, resume(r)) })
+		}, nil, migrate.StateDone, isNewAfterOneTry},
+		{"cut-over whose machine is off for an hour when it dies", func(w *world, d *crashfs.Disk, parallel int) error {
+			if w.lives++; w.lives > 1 {
+				time.Sleep(time.Hour)
+			}
+			late := inSwitch(d)
+			o := migrate.Options{Tool: "1", Parallel: parallel, Ask: answers(migrate.Pass), Ending: migrate.EndDone(legs...)}
+			return process(w, d, limited(forCutover(w)), o, func(r *migrate.Run) error {
+				err := resume(r)
+				if late && err == nil {
+					return errors.New("it went on after the deadline")
+				}
+				return again(r, err)
+			})
+		}, nil, migrate.StateDone, isNewAfterSomeTries},
 	}
 }
 
-func isNew(w *world) []string {
+// limited is the runbook whose switch has a limit: longer than it takes, and than a process that is killed and resumed.
+func limited[M migrate.Mode](w wiring[M]) *migrate.Runbook[M] {
+	w.within = 10 * time.Minute
+	return phases(w)
+}
+
+// inSwitch: the journal says that the switch is under way.
+func inSwitch(d *crashfs.Disk) bool {
+	h, err := migrate.ReadHistory(d.Process(crashfs.NewLife(0)))
+	return err == nil && slices.ContainsFunc(h.Phases(), func(p migrate.PhaseHistory) bool { return !p.Deadline.IsZero() })
+}
+
+// again is a person who goes on at once with a run that took its switch back.
+func again(r *migrate.Run, err error) error {
+	if errors.Is(err, migrate.ErrRolledBack) && r.State() != migrate.StateRolledBack {
+		err = resume(r)
+	}
+	return err
+}
+
+func isNew(w *world) []string { return w.isSwitched(func(int, int) bool { return false }) }
+
+// isNewAfterOneTry: the switch was done, taken back, and done again.
+func isNewAfterOneTry(w *world) []string {
+	thawed := w.done["source.freeze(false)"]
+	bad := w.isSwitched(func(there, back int) bool { return there == 2 && back == 1 })
+	if thawed != 1 {
+		bad = append(bad, fmt.Sprintf("the switch was taken back %d times", thawed))
+	}
+	return bad
+}
+
+// isNewAfterSomeTries: whatever was done of the switch was taken back as often as there was no process, and done again.
+func isNewAfterSomeTries(w *world) []string {
+	return w.isSwitched(func(there, back int) bool { return there == back+1 && there <= w.lives })
+}
+
+// isSwitched says what is wrong after a switch. often says whether something of it may have been done, and taken back, that
+// often, if not once and never.
+func (w *world) isSwitched(often func(there, back int) bool) []string {
+	for there, back := range map[string]string{"source.freeze(true)": "source.freeze(false)", "edge=new": "edge=old", "target.open(true)": "target.open(false)",
+		"dns api=2.2.2.2": "dns api=1.1.1.1", "dns www=2.2.2.2": "dns www=1.1.1.1"} {
+		if often(w.done[there], w.done[back]) {
+			w.done[there] = 1
+			delete(w.done, back)
+		}
+	}
 	bad := w.counts(w.target)
 	if w.cluster == "" || w.prod.edge != "new" || w.prod.zone["www"] != "2.2.2.2" || w.prod.zone["api"] != "2.2.2.2" || len(w.files) != 5 {
 		bad = append(bad, fmt.Sprintf("the end: cluster %q, edge %s, zone %v, files %v", w.cluster, w.prod.edge, w.prod.zone, w.files))
@@ -215,7 +288,7 @@ func TestCrashSweep(t *testing.T) {
 	t.Run("killed three times", func(t *testing.T) {
 		for seed := range uint64(400) {
 			g := rand.New(rand.NewPCG(seed, 1))
-			s := sweep{t: t, st: stories()[seed%4], parallel: 1 + int(seed%8)}
+			s := sweep{t: t, st: stories()[seed%uint64(len(stories()))], parallel: 1 + int(seed%8)}
 			var blows []blow
 			for range 3 {
 				blows = append(blows, blow{at: 1 + g.IntN(200), keep: crashfs.Keep(g.IntN(int(crashfs.Keeps)))})

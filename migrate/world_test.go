@@ -62,6 +62,7 @@ type world struct {
 	ledger   []string       // orders that were acknowledged
 	orders   int            // how many may come in
 	ticks    int
+	lives    int               // processes that have begun, in a story that counts them
 	failing  map[string]int    // effect -> how often it fails; -1: always
 	onEffect func(what string) // with the lock held
 }
