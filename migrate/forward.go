@@ -154,7 +154,7 @@ func (s *session) work(caller context.Context, sc *schedule) (*turnError, error)
 			turnBack(&turnError{by: a, why: a.Why})
 		default:
 		}
-		var due <-chan time.Time
+		var due <-chan time.Time // the same of a deadline that has passed by then
 		if t, next := s.r.overdue(); t != nil && caller.Err() == nil {
 			turnBack(t)
 		} else if !next.IsZero() {

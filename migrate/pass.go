@@ -145,12 +145,9 @@ func (s *stepState) turn() *turnError {
 func (s *stepState) late() bool { return !s.deadline.IsZero() && !time.Now().Before(s.deadline) }
 
 // decided says whether the run is to turn before anything else is looked at: a gate that was opened by a process before
-// has been aborted, or its deadline, or that of a phase that isn't over, has passed while nobody was there. A world that
-// has changed meanwhile must not keep that from being done.
+// has been aborted, or its deadline has passed while nobody was there. A world that has changed meanwhile must not keep
+// that from being done.
 func (s *session) decided() (*turnError, error) {
-	if t, _ := s.r.overdue(); t != nil {
-		return t, nil
-	}
 	for _, n := range s.r.book.nodes {
 		if n.kind != kindGate {
 			continue

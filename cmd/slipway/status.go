@@ -146,9 +146,9 @@ func (r *record) next() string {
 	case s == migrate.StateWaiting:
 		return r.nextAtGate()
 	case s == migrate.StateRunning, r.held:
-		return "a process works on it; nothing to type"
+		return "a process works on it; nothing to type" + r.limit("; phase %s must be over by %s, or it is taken back", "; phase %s was to be over by %s: the process takes it back")
 	case s == migrate.StateOpen:
-		return "no process works on it. to go on: slipway resume " + id + "   to take everything back: slipway rollback " + id
+		return r.limit("phase %s must be over by %s, or it is taken back. ", "phase %s was to be over by %s: it is taken back when the run is resumed. ") + "no process works on it. to go on: slipway resume " + id + "   to take everything back: slipway rollback " + id
 	case s == migrate.StateGoingBack:
 		return "it is being rolled back, and no process works on it. to go on: slipway resume " + id
 	case s == migrate.StateKept:
@@ -157,6 +157,21 @@ func (r *record) next() string {
 		return nextForAPerson(id, r.history.Todo())
 	}
 	return "the run is over; nothing to type"
+}
+
+// limit says until when the phase with a limit that is under way must be over: in one way while there is time, and in
+// another one when there is none; "" when there is no such phase, or the run goes back already.
+func (r *record) limit(in, late string) string {
+	for _, p := range r.history.Phases() {
+		if p.Deadline.IsZero() || r.history.Direction == migrate.Back {
+			continue
+		}
+		if !time.Now().Before(p.Deadline) {
+			in = late
+		}
+		return fmt.Sprintf(in, p.Name, p.Deadline.UTC().Format(time.RFC3339))
+	}
+	return ""
 }
 
 // nextAtGate is what to type at the gate that is open. Where a process is there, the word is for that one.
