@@ -33,7 +33,7 @@
 //
 // # For the author of a runbook
 //
-// [NewRunbook], [Runbook.Phase], [Add]: see [Runbook]. What a step may touch is decided where it is added, by an [Eye]
+// [NewRunbook], [Runbook.Phase], [Runbook.PhaseWithin], [Add]: see [Runbook]. What a step may touch is decided where it is added, by an [Eye]
 // and a [Hand]: [Look], [LookAt], [Shadow], [Created], [Maker], and [Real], which gives a hand on production and exists
 // for a [Cutover] only, so that a rehearsal that is wired to production does not compile.
 //

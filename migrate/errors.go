@@ -13,7 +13,8 @@ var (
 	// ErrWaiting: the run waits at a gate and nobody is there to answer. Exit 3. Answer, then resume.
 	ErrWaiting = errors.New("waiting at a gate")
 	// ErrRolledBack: everything this run did has been undone; that was asked for, or a gate's deadline passed. Exit 4.
-	// Stop: the run is over.
+	// Stop: the run is over. Where the error says as far as the end of which step it went back, only what came after that
+	// has been undone, and the run is open: look at why, then resume.
 	ErrRolledBack = errors.New("rolled back")
 	// ErrNeedsPerson: the way back is blocked or incomplete; see NeedsPerson for what is left. Exit 5. Fix what it names,
 	// then resume; or waive it with a reason.

@@ -131,9 +131,8 @@ func (h *History) adopt(m *Manifest) {
 			}
 			h.phases = append(h.phases, p)
 		}
-		fresh := s.in == nil || s.in.name != ms.Phase
 		s.in = h.phases[i]
-		s.in.rejoin(s, fresh)
+		s.in.rejoin(s)
 		s.in.steps++
 		s.in.moved = s.in.moved.Plus(s.moved)
 		if !s.finished() {

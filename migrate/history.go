@@ -24,7 +24,8 @@ import (
 //	  |                                      |   pass -> [running]       |
 //	  +-------------------- Rollback --------+---------------------------+
 //	                                                                     v
-//	   [open] <- Rollback to a step: all after it is undone -------- [going back] <- Resume -+
+//	   [open] <- Rollback to a step, or a phase with a limit
+//	             is taken back: all after it is undone ------------- [going back] <- Resume -+
 //	   [done] <- the run's own end: all is undone ----------------------/  |  \              |
 //	   [rolled back] <- somebody's wish, or a deadline: all is undone ----/    +-> [needs a person]
 //

@@ -62,10 +62,7 @@ func (p *phaseState) recount(s *stepState, had bool) {
 }
 
 // rejoin counts a step in when a manifest is adopted. The phase may have another name by then, and its deadline counts.
-func (p *phaseState) rejoin(s *stepState, fresh bool) {
-	if fresh {
-		p.over = false
-	}
+func (p *phaseState) rejoin(s *stepState) {
 	if s.intents > 0 {
 		p.begun++
 	}

@@ -502,6 +502,39 @@ func TestServiceInThePhase(t *testing.T) {
 	}
 }
 
+// A drain that is cut off by the deadline leaves the service to go on, now and in the next process.
+func TestDrainCutOffByTheDeadline(t *testing.T) {
+	inLab(t, func(l *lab) {
+		at, n, asked := 0.0, 0, 0
+		sv := plainService{n: &n, at: &at, follow: func(ctx context.Context, f *migrate.Feed[float64], n int) error {
+			if n == 1 {
+				f.Applied(at, 0)
+				<-ctx.Done() // it never gets there
+				return ctx.Err()
+			}
+			return followTo(ctx, f, &at)
+		}}
+		rb := func() *migrate.Runbook[migrate.Rehearsal] {
+			rb := migrate.NewRunbook[migrate.Rehearsal]()
+			rb.Phase("follow")
+			eye := migrate.Look("nothing", struct{}{})
+			ref := migrate.AddService(rb, sv, eye, migrate.NoHands[migrate.Rehearsal](eye))
+			rb.PhaseWithin("switch", limit)
+			add(rb, plain{spec: id("a")})
+			migrate.DrainToTip(rb, "drain", ref)
+			return rb
+		}
+		l.takenBack(l.run(rb(), passes(&asked), resume), "service", "phase switch was not over within 30s")
+		if s := l.step("service"); s.State != migrate.ServiceUp || n != 1 {
+			t.Errorf("the service is %s, started %d times", s.State, n)
+		}
+		l.must(l.run(rb(), passes(&asked), resume), nil)
+		if at != 10 {
+			t.Errorf("drained to %v", at)
+		}
+	})
+}
+
 // undoing is a plainService that says when it is undone.
 type undoing struct {
 	plainService
