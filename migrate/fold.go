@@ -175,7 +175,10 @@ func (f *folding) turned() error {
 		return err
 	}
 	h := f.h
-	h.Direction, h.Keeps, h.Why, h.TurnedBy, h.end = d.Direction, d.Keeps, d.Why, d.Request, d.End
+	h.Direction, h.Keeps, h.Why, h.end = d.Direction, d.Keeps, d.Why, d.End
+	if d.Direction == Back { // a run that is open again has still done what it was asked
+		h.TurnedBy = d.Request
+	}
 	h.closed, h.todo, h.Ended = "", nil, time.Time{} // a process that kept a run may turn it without opening it anew
 	who := d.Who
 	if who == "" {

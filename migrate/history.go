@@ -67,7 +67,7 @@ type History struct {
 	Direction Direction
 	Keeps     StepID
 	Why       string
-	// TurnedBy is the request that the run was turned with last; "" when it was none.
+	// TurnedBy is the request that the run was turned back with last, also when it has gone forward again since; "" when it was none.
 	TurnedBy string
 	// Torn is what ReadHistory left out at the journal's end: a crash's, or a record that is being written right now.
 	Torn *journal.Damage

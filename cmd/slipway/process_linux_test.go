@@ -388,7 +388,7 @@ func TestAbortAndPause(t *testing.T) {
 	c := p.begin(false, "rehearse")
 	id := c.run()
 	p.until("the slow step", func() bool { return p.there("slow.began") })
-	says(t, p.begin(false, "abort", id, "--why", "enough").ends(exitDone), "run "+id+": the run has turned and goes back")
+	says(t, p.begin(false, "abort", id, "--why", "enough").ends(exitDone), "run "+id+": the run has turned back")
 	says(t, c.ends(exitRolledBack), `asks to turn the run back: enough`, "the run goes back: enough")
 	if h := p.history(id); h.State(false) != migrate.StateRolledBack || h.Why != "enough" || h.TurnedBy == "" {
 		t.Errorf("%s, %s, %s", h.State(false), h.Why, h.TurnedBy)

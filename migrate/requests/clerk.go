@@ -113,7 +113,7 @@ func (c *Clerk) abort(r Request, last bool) error {
 	back, by := c.run.Turned()
 	switch state := c.run.State(); {
 	case by == r.ID:
-		return c.accept(r.ID, "the run has turned and goes back")
+		return c.accept(r.ID, "the run has turned back")
 	case back:
 		return c.refuse(r.ID, "the run goes back already, or has gone back")
 	case last && (state == migrate.StateDone || state == migrate.StateKept):

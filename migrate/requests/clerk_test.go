@@ -450,6 +450,34 @@ func TestAbortHereWhilePassThere(t *testing.T) {
 	d.answered(id, false, "")
 }
 
+// A run that was turned by a request, has gone back as far as its legs do and is open again has done what it was asked: the
+// next process doesn't turn it once more, though the one before had no time to answer.
+func TestAbortOfARunThatGoesOn(t *testing.T) {
+	d := newDesk(t)
+	rb := gated(nil, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	o := migrate.Options{Who: "kim@desk", Host: self.Host, PID: self.PID, Ending: migrate.EndDone(migrate.Leg{Name: "take back", DownTo: "before"}),
+		Ask: func(context.Context, migrate.Question) (migrate.Answer, error) {
+			return migrate.Answer{Word: migrate.Pass}, nil
+		}}
+	run, err := migrate.Begin(d.dir, runID, rb(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := d.put(requests.Request{Ask: requests.Abort, Why: "enough"})
+	if err := run.Abort(migrate.Answer{Who: "lee@hall", Why: "enough", Request: id}); err != nil {
+		t.Fatal(err)
+	}
+	d.must(run.Resume(t.Context()), migrate.ErrRolledBack)
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.must(d.process(rb, nobody, resume), migrate.ErrWaiting)
+	d.answered(id, true, "has turned")
+	if len(d.told) > 0 {
+		t.Errorf("the run was told again to %q", d.told)
+	}
+}
+
 // A run that is over, or kept, is not turned by a request that nobody took in time.
 func TestAbortAfterTheEnd(t *testing.T) {
 	d := newDesk(t)
