@@ -41,7 +41,7 @@ func self(ctx context.Context, c *sql.Conn) (Account, error) {
 
 // setLock locks or unlocks accounts. One that was dropped meanwhile can't write either.
 func setLock(ctx context.Context, c *sql.Conn, as []Account, lock bool) error {
-	const noSuchUser, cannotUser = 1133, 1396
+	const noSuchUser, cannotUser, denied = 1133, 1396, 1227
 	word := " ACCOUNT UNLOCK"
 	if lock {
 		word = " ACCOUNT LOCK"
@@ -50,6 +50,9 @@ func setLock(ctx context.Context, c *sql.Conn, as []Account, lock bool) error {
 		_, err := c.ExecContext(ctx, "ALTER USER "+a.String()+word)
 		if n := dbcopy.ErrorNumber(err); n == noSuchUser || n == cannotUser {
 			continue
+		}
+		if dbcopy.ErrorNumber(err) == denied { // MySQL: an account with SYSTEM_USER is changed by one that has it
+			err = fmt.Errorf("%w; lock it by hand, or keep it (--keep %s)", err, a.User)
 		}
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", strings.ToLower(strings.TrimSpace(word)), a, err)

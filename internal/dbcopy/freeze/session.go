@@ -43,7 +43,7 @@ func otherwise(d, def time.Duration) time.Duration {
 
 // Ended is a session that a freeze ended.
 type Ended struct {
-	id    string
+	ID    string `json:"id"` // of the connection
 	User  string `json:"user"`
 	Host  string `json:"host"`
 	State string `json:"state"` // what it was doing: "Query", "Sleep"
@@ -128,7 +128,7 @@ func gone(ctx context.Context, c *sql.Conn, list string, ended []Ended) error {
 	}
 	ids := make([]string, len(ended))
 	for i, e := range ended {
-		ids[i] = e.id
+		ids[i] = e.ID
 	}
 	for {
 		left, err := column(ctx, c, "SELECT ID FROM "+list+" WHERE ID IN ("+strings.Join(ids, ",")+")")
