@@ -1,0 +1,207 @@
+package mariadb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
+	"github.com/slipway-dev/slipway/migrate"
+	"github.com/slipway-dev/slipway/migrate/steptest"
+)
+
+// fakeMasters are two masters, of which the second is read only before anything happens.
+type fakeMasters struct {
+	p        *steptest.Process
+	readOnly [2]bool
+	above    [2][]freeze.Account
+	locked   [2][]freeze.Account
+	triggers []freeze.Trigger
+	prepared []string
+	lacks    [][]string
+	standing string
+}
+
+func newMasters(p *steptest.Process) *fakeMasters {
+	return &fakeMasters{p: p, readOnly: [2]bool{false, true}, above: [2][]freeze.Account{{{User: "boss", Host: "%"}}, nil},
+		lacks: make([][]string, 2), triggers: []freeze.Trigger{{Schema: "shop", Name: "one", Create: "CREATE TRIGGER one"}, {Schema: "shop", Name: "two", Create: "CREATE TRIGGER two"}}}
+}
+
+func (f *fakeMasters) Names() []string { return []string{"db1", "db2"} }
+
+func (f *fakeMasters) Look(context.Context) ([]freeze.State, error) {
+	at, err := binlog.ParseMariaDB("1-1-5,2-2-7")
+	var out []freeze.State
+	for i := range f.readOnly {
+		out = append(out, freeze.State{ReadOnly: f.readOnly[i], Above: slices.Clone(f.above[i]), Prepared: f.prepared, Logged: at})
+	}
+	return out, errors.Join(err, f.p.Look())
+}
+
+func (f *fakeMasters) Freeze(ctx context.Context, wants []freeze.Want, _ freeze.Options) (out []freeze.Stopped, at binlog.MariaDB, err error) {
+	if len(f.prepared) > 0 {
+		return nil, at, &freeze.PreparedError{Server: "db1", XIDs: f.prepared}
+	}
+	for i := range f.readOnly {
+		if f.readOnly[i] && len(f.above[i]) == 0 {
+			continue
+		}
+		all := func() error {
+			f.readOnly[i], f.above[i], f.locked[i] = true, nil, append(f.locked[i], f.above[i]...)
+			return nil
+		}
+		half := func() { f.above[i], f.locked[i] = nil, append(f.locked[i], f.above[i]...) }
+		if err := f.p.Act("freeze "+f.Names()[i], half, all); err != nil {
+			return nil, at, err
+		}
+	}
+	states, err := f.Look(ctx)
+	if err != nil {
+		return nil, at, err
+	}
+	for _, s := range states {
+		out = append(out, freeze.Stopped{At: s.Logged})
+	}
+	return out, states[0].Logged, nil
+}
+
+func (f *fakeMasters) Thaw(_ context.Context, wants []freeze.Want) error {
+	for i, w := range wants {
+		unlock := slices.ContainsFunc(w.Lock, func(a freeze.Account) bool { return slices.Contains(f.locked[i], a) })
+		if !unlock && (w.WasReadOnly || !f.readOnly[i]) {
+			continue
+		}
+		err := f.p.Act("thaw "+f.Names()[i], nil, func() error {
+			f.above[i], f.locked[i] = append(f.above[i], f.locked[i]...), nil
+			f.readOnly[i] = w.WasReadOnly
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeMasters) Triggers(context.Context, []string) ([]freeze.Trigger, error) {
+	return slices.Clone(f.triggers), f.p.Look()
+}
+
+func (f *fakeMasters) DropTriggers(_ context.Context, ts []freeze.Trigger) error {
+	for _, t := range ts {
+		if i := slices.Index(f.triggers, t); i >= 0 {
+			if err := f.p.Act("drop "+t.Name, nil, func() error { f.triggers = slices.Delete(f.triggers, i, i+1); return nil }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *fakeMasters) RestoreTriggers(_ context.Context, ts []freeze.Trigger) error {
+	for _, t := range ts {
+		if !slices.Contains(f.triggers, t) {
+			if err := f.p.Act("make "+t.Name, nil, func() error { f.triggers = append(f.triggers, t); return nil }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *fakeMasters) state() string {
+	names := func(as []freeze.Account) string { return accounts(as) }
+	var ts []string
+	for _, t := range f.triggers {
+		ts = append(ts, t.Name)
+	}
+	slices.Sort(ts)
+	return fmt.Sprint(f.readOnly, names(f.above[0]), names(f.above[1]), names(f.locked[0]), ts)
+}
+
+func (f *fakeMasters) bind() (migrate.Eye[MastersLook], migrate.Hand[migrate.Rehearsal, MastersAct]) {
+	return migrate.Look("masters", OnlyMasters(f)), migrate.Maker[migrate.Rehearsal]("masters", func(context.Context, migrate.Stamp) (MastersAct, error) { return f, nil })
+}
+
+func TestFreezeStep(t *testing.T) {
+	steptest.Run(t, steptest.Case{New: func(_ *testing.T, p *steptest.Process) steptest.World {
+		f := newMasters(p)
+		return steptest.World{State: f.state,
+			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
+				eye, hand := f.bind()
+				migrate.Add(rb, Freeze{}, eye, hand)
+			},
+			Spoil: []steptest.Spoil{{Name: "a master is writable", Do: func() { f.readOnly[1] = false }},
+				{Name: "somebody writes in spite of it", Do: func() { f.above[0] = []freeze.Account{{User: "new", Host: "%"}} }},
+				{Name: "a transaction was prepared", Do: func() { f.prepared = []string{"x"} }}}}
+	}})
+}
+
+func TestTriggersStep(t *testing.T) {
+	steptest.Run(t, steptest.Case{New: func(_ *testing.T, p *steptest.Process) steptest.World {
+		f := newMasters(p)
+		return steptest.World{State: f.state,
+			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
+				eye, hand := f.bind()
+				migrate.Add(rb, Triggers{Schemas: []string{"shop"}}, eye, hand)
+			},
+			Spoil: []steptest.Spoil{{Name: "a trigger is there", Do: func() { f.triggers = []freeze.Trigger{{Schema: "shop", Name: "new"}} }}}}
+	}})
+}
+
+// What was frozen before by somebody else stays so, and who was locked stays locked: only what the step changed is undone.
+func TestFreezePlans(t *testing.T) {
+	f := newMasters(&steptest.Process{})
+	rb := migrate.NewRunbook[migrate.Rehearsal]()
+	rb.Phase("switch")
+	eye, hand := f.bind()
+	migrate.Add(rb, Freeze{}, eye, hand)
+	out, err := rb.Plan(t.Context(), migrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, p := range out.Phases {
+		for _, s := range p.Steps {
+			for _, e := range s.Effects {
+				said = append(said, e.String())
+			}
+		}
+	}
+	if got, want := strings.Join(said, "\n"), "freeze db1: read_only; locked, because they write in spite of it: 'boss'@'%'\nfreeze db2: read_only"; got != want {
+		t.Errorf("plan:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func (f *fakeMasters) Lacks(context.Context) ([][]string, error) { return f.lacks, f.p.Look() }
+
+func (f *fakeMasters) Standing(context.Context) ([]string, error) {
+	return []string{"", f.standing}, f.p.Look()
+}
+
+func TestReadyStep(t *testing.T) {
+	steptest.Run(t, steptest.Case{New: func(_ *testing.T, p *steptest.Process) steptest.World {
+		f := newMasters(p)
+		return steptest.World{State: f.state, Found: true, NoSpoil: "servers go on: it says what was so when it looked",
+			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
+				eye := migrate.Look("masters", OnlyReady(f))
+				migrate.Add(rb, Ready{}, eye, migrate.NoHands[migrate.Rehearsal](eye))
+			}}
+	}})
+}
+
+// All that would keep the freeze from being done is told at once, with the remedies.
+func TestReadyTellsAll(t *testing.T) {
+	f := newMasters(&steptest.Process{})
+	f.prepared, f.lacks, f.standing = []string{"x1"}, [][]string{nil, {"SUPER", "READ_ONLY ADMIN"}}, "Slave_SQL_Running is No: duplicate key"
+	_, err := (Ready{}).Run(t.Context(), &migrate.Scope[ReadyLook]{C: f}, ReadyOut{})
+	for _, want := range []string{"db1 has prepared XA transactions", "db2: Slipway's account lacks privileges for the switch; grant it these ON *.*: SUPER, READ_ONLY ADMIN", "db2 doesn't apply what its master logs"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: want %q in it", err, want)
+		}
+	}
+}
