@@ -81,7 +81,7 @@ func opened(t *testing.T, dir, id string, reuse snapshot.ID, change func(*migrat
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := migrate.Begin(d, id, r.book, o)
+	run, err := r.begin(d, id, o)
 	if err != nil {
 		t.Fatal(err)
 	}

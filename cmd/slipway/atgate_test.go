@@ -69,7 +69,7 @@ func atGate(ts *testscript.TestScript, neg bool, args []string) {
 	o.Ending = runbooks.Ending(false)
 	dir, err := journal.MakeDir(root, args[1])
 	ts.Check(err)
-	run, err := migrate.Begin(dir, args[1], r.book, o)
+	run, err := r.begin(dir, args[1], o)
 	ts.Check(err)
 	ts.Check(run.Close())
 	j, err := journal.Open(dir, journal.Holder{}, func(journal.Record) error { return nil })
@@ -81,7 +81,7 @@ func atGate(ts *testscript.TestScript, neg bool, args []string) {
 		_, err = j.Append(journal.Record{Run: args[1], Fence: 1, Step: string(step), Kind: kind, Time: time.Now().UTC(), Who: o.Who, Data: raw})
 		ts.Check(err)
 	}
-	for _, s := range r.book.Steps() {
+	for _, s := range r.steps {
 		if s.Kind == kindGate {
 			record(journal.Gate, s.ID, map[string]any{"decision": "open", "deadline": time.Now().Add(from).UTC()})
 			return

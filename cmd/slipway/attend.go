@@ -23,9 +23,9 @@ func addYes(cmd *cobra.Command, yes *[]string) {
 }
 
 // gatesOf looks up gates of a runbook that a call names.
-func gatesOf[M migrate.Mode](rb *migrate.Runbook[M], names []string, command string) ([]migrate.StepID, error) {
+func gatesOf(steps []migrate.ManifestStep, names []string, command string) ([]migrate.StepID, error) {
 	var gates, there []migrate.StepID
-	for _, s := range rb.Steps() {
+	for _, s := range steps {
 		if s.Kind == kindGate {
 			there = append(there, s.ID)
 		}
@@ -46,6 +46,7 @@ type attendant struct {
 	clerk  *requests.Clerk
 	yes    []migrate.StepID
 	typed  *typed // nil: this is no terminal
+	stays  bool   // where nobody can be asked here, it waits for another terminal's word
 	screen screen
 	from   string
 	said   string // why a gate that was said yes to could not be passed: told once
@@ -53,7 +54,7 @@ type attendant struct {
 
 // attendant makes the one of a run whose directory that is, and puts its ask into the options.
 func (p *program) attendant(dir *journal.Dir, yes []migrate.StepID, o *migrate.Options) *attendant {
-	a := &attendant{p: p, yes: yes, typed: openTyped(p.in), from: from(p.in)}
+	a := &attendant{p: p, yes: yes, typed: openTyped(p.in), from: from(p.in), stays: p.stays}
 	a.clerk = requests.NewClerk(requests.In(dir.Path()), requests.Process{Host: o.Host, PID: o.PID}, a.ask, a.told)
 	o.Ask = a.clerk.Ask
 	return a
@@ -84,6 +85,9 @@ func (a *attendant) ask(ctx context.Context, q migrate.Question) (migrate.Answer
 		a.said = q.Refused
 		return migrate.Answer{Word: migrate.Pass, From: a.from, Why: "--yes-to " + string(q.Gate)}, nil
 	}
+	if a.typed == nil && a.stays {
+		return a.wait(ctx, q)
+	}
 	if a.typed == nil {
 		if q.Refused != "" {
 			a.screen.say("gate %s: the pass was refused: %s", q.Gate, q.Refused)
@@ -91,6 +95,19 @@ func (a *attendant) ask(ctx context.Context, q migrate.Question) (migrate.Answer
 		return migrate.Answer{}, nil
 	}
 	return a.typed.ask(ctx, q, a.screen, a.from)
+}
+
+// wait says once where a word can be given, and waits until ctx ends: by a word from another terminal, a deadline, a pause.
+func (a *attendant) wait(ctx context.Context, q migrate.Question) (migrate.Answer, error) {
+	if told := fmt.Sprintf("%s %d %s", q.Gate, q.Opening, q.Refused); told != a.said {
+		a.said = told
+		if q.Refused != "" {
+			a.screen.say("gate %s: the pass was refused: %s", q.Gate, q.Refused)
+		}
+		a.screen.say("gate %s is open: %s; it waits for slipway gate pass or slipway gate abort", q.Gate, q.Title)
+	}
+	<-ctx.Done()
+	return migrate.Answer{Word: migrate.Again}, nil
 }
 
 // from says from where a word is given: the terminal, or else the process.

@@ -17,12 +17,12 @@ import (
 // processes, with real locks, signals and terminals, needs neither hosts nor a cloud.
 func bookMain() {
 	p := &program{streams: streams{os.Stdin, os.Stdout, os.Stderr}}
-	p.open = func(_ context.Context, _ snapshot.ID, run string) (*rehearsal, error) {
+	p.open = func(_ context.Context, _ snapshot.ID, run string) (*prepared, error) {
 		c, inv, err := p.load()
 		if err != nil {
 			return nil, err
 		}
-		return &rehearsal{c, inv, bookOfFiles(run), func() error { return nil }}, nil
+		return prepare(bookOfFiles(run), pinned(c, inv), func() error { return nil }), nil
 	}
 	os.Exit(p.run(context.Background(), os.Args[1:]))
 }

@@ -21,6 +21,7 @@ func newDB(p *program) *cobra.Command {
 	cmd.AddCommand(newDBCopy(p))
 	cmd.AddCommand(newDBVerify(p))
 	cmd.AddCommand(newDBFollow(p))
+	cmd.AddCommand(newDBSwitch(p))
 	cmd.AddCommand(newDBStatus(p))
 	return cmd
 }
@@ -41,26 +42,15 @@ func (x *pair) flags(cmd *cobra.Command) {
 // endpoints resolves both references. All that is wrong with the call is told at once.
 func (x *pair) endpoints(cmd *cobra.Command) (source, target dbcopy.Endpoint, err error) {
 	var bad []error
-	at := func(flag, text string) (ep dbcopy.Endpoint) {
-		if text == "" {
-			bad = append(bad, fmt.Errorf("--%s is missing: env:NAME or file:PATH", flag))
-			return ep
-		}
-		ref, err := secret.ParseRef(text)
-		if err != nil {
-			bad = append(bad, fmt.Errorf("--%s: %w", flag, err))
-			return ep
-		}
-		dsn, err := ref.Resolve()
-		if err == nil {
-			ep, err = dbcopy.ParseDSN(flag, dsn)
-		}
-		if err != nil {
-			bad = append(bad, fmt.Errorf("--%s %s: %w", flag, ref, err))
-		}
-		return ep
+	source, target = endpoint(&bad, "source", x.source), endpoint(&bad, "target", x.target)
+	bad = append(bad, x.schemasWrong()...)
+	if bad != nil {
+		return source, target, &usageError{errors.Join(bad...), cmd.CommandPath()}
 	}
-	source, target = at("source", x.source), at("target", x.target)
+	return source, target, nil
+}
+
+func (x *pair) schemasWrong() (bad []error) {
 	if len(x.schemas) == 0 {
 		bad = append(bad, errors.New("--schema is missing: the name of a schema"))
 	}
@@ -71,9 +61,28 @@ func (x *pair) endpoints(cmd *cobra.Command) (source, target dbcopy.Endpoint, er
 		}
 		seen[s] = true
 	}
-	if bad != nil {
-		return source, target, &usageError{errors.Join(bad...), cmd.CommandPath()}
+	return bad
+}
+
+// endpoint resolves the reference that a flag gives; what is wrong with it is added to bad.
+func endpoint(bad *[]error, flag, text string) (ep dbcopy.Endpoint) {
+	if text == "" {
+		*bad = append(*bad, fmt.Errorf("--%s is missing: env:NAME or file:PATH", flag))
+		return ep
 	}
-	source.Name, target.Name = "source "+source.Addr, "target "+target.Addr
-	return source, target, nil
+	ref, err := secret.ParseRef(text)
+	if err != nil {
+		*bad = append(*bad, fmt.Errorf("--%s: %w", flag, err))
+		return ep
+	}
+	dsn, err := ref.Resolve()
+	if err == nil {
+		ep, err = dbcopy.ParseDSN(flag, dsn)
+	}
+	if err != nil {
+		*bad = append(*bad, fmt.Errorf("--%s %s: %w", flag, ref, err))
+		return ep
+	}
+	ep.Name = flag + " " + ep.Addr
+	return ep
 }

@@ -21,20 +21,6 @@ import (
 	"github.com/slipway-dev/slipway/migrate/journal"
 )
 
-// options are what this process brings to a run.
-func (r *rehearsal) options() (migrate.Options, error) {
-	who, host, err := whoAmI()
-	if err != nil {
-		return migrate.Options{}, err
-	}
-	o := migrate.Options{Tool: tool(), Who: who + "@" + host, Host: host, PID: os.Getpid()}
-	for _, d := range r.config.Digests() {
-		o.Config = append(o.Config, migrate.Setting{Name: d.Name, Digest: d.SHA256})
-	}
-	o.Config = append(o.Config, migrate.Setting{Name: "inventory", Digest: r.inv.Digest()})
-	return o, nil
-}
-
 func whoAmI() (who, host string, err error) {
 	u, err := user.Current()
 	if err != nil {

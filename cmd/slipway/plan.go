@@ -39,7 +39,7 @@ func newPlan(p *program) *cobra.Command {
 				return err
 			}
 			o.Ending = runbooks.Ending(keep)
-			outline, err := r.book.Plan(cmd.Context(), o)
+			outline, err := r.plan(cmd.Context(), o)
 			if outline == nil {
 				return err
 			}

@@ -2,13 +2,20 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/slipway-dev/slipway/internal/config"
+	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
+	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
+	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/runbooks"
+	"github.com/slipway-dev/slipway/steps/cloudsql"
 	"github.com/slipway-dev/slipway/steps/custom"
+	"github.com/slipway-dev/slipway/steps/mariadb"
+	"github.com/slipway-dev/slipway/steps/stream"
 )
 
 // This file is the one in which what can act on production is constructed; archtest sees to that.
@@ -37,4 +44,33 @@ func ownInRehearsal(c *config.Config, src *source, tgt *target, dir string) runb
 			return custom.InPod(k, c.Release.Namespace, p.Label, p.Container), nil
 		},
 	}
+}
+
+// wireSwitch binds a switch of production's database. It is the one thing in this program that may stop production's writes.
+func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover] {
+	first, second := freeze.NewMariaDB(s.source), (*freeze.MariaDB)(nil)
+	if s.standby != nil {
+		second = freeze.NewMariaDB(*s.standby)
+	}
+	masters := freeze.NewMasters(first, second)
+	pair := switchover.NewPair(masters, s.source, s.target, x.schemas, x.keep)
+	there := follow.NewForward(s.source, s.target, x.schemas, 0)
+	back := follow.NewReverse(s.source, s.target, append(slices.Clone(x.schemas), switchover.CanarySchema), 0)
+	from := "source's MariaDB"
+	return runbooks.DatabaseWiring[migrate.Cutover]{
+		Masters: migrate.Look(from, mariadb.OnlyMasters(masters)),
+		Ready:   migrate.Look(from, mariadb.OnlyReady(masters)),
+		Freeze:  onProduction[mariadb.MastersAct](from, masters),
+		Pair:    migrate.Look("target", cloudsql.OnlyPair(pair)),
+		Change:  onProduction[cloudsql.PairAct]("target", pair),
+		Compare: migrate.Look("target", cloudsql.OnlyCompare(pair)),
+		There:   migrate.Look("target", stream.OnlyLook(there)),
+		Follow:  onProduction[stream.Act]("target", there),
+		Back:    migrate.Look(from, stream.OnlyLook(back)),
+		Reverse: onProduction[stream.Act](from, back),
+	}
+}
+
+func onProduction[A any](what string, a A) migrate.Hand[migrate.Cutover, A] {
+	return migrate.Real(what, func(context.Context, migrate.Stamp) (A, error) { return a, nil })
 }

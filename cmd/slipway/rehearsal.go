@@ -18,7 +18,6 @@ import (
 	"github.com/slipway-dev/slipway/internal/treecopy"
 	"github.com/slipway-dev/slipway/internal/web"
 	"github.com/slipway-dev/slipway/internal/zone"
-	"github.com/slipway-dev/slipway/inventory"
 	"github.com/slipway-dev/slipway/inventory/scan"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/runbooks"
@@ -32,18 +31,10 @@ import (
 	"github.com/slipway-dev/slipway/steps/volumes"
 )
 
-// rehearsal is the configuration's runbook, wired to rehearse: eyes on the real source, hands on what the run makes and on
-// the zone that is marked for it.
-type rehearsal struct {
-	config *config.Config
-	inv    *inventory.Inventory
-	book   *migrate.Runbook[migrate.Rehearsal]
-	close  func() error
-}
-
-// openRehearsal wires it. reuse is the snapshot to fill the target from, "" for a new one; facts is where preflight keeps
+// openRehearsal wires the configuration's runbook to rehearse: eyes on the real source, hands on what the run makes and on the
+// zone that is marked for it. reuse is the snapshot to fill the target from, "" for a new one; facts is where preflight keeps
 // what it read, "" for nowhere.
-func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts string) (*rehearsal, error) {
+func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts string) (*prepared, error) {
 	c, inv, err := p.load()
 	if err != nil {
 		return nil, err
@@ -70,7 +61,7 @@ func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts st
 	w := wireRehearsal(c, src, tgt, mariadb.Store{Store: store}, z)
 	w.Own = ownInRehearsal(c, src, tgt, filepath.Dir(p.configFile))
 	s.Own = ownSteps(c, facts)
-	return &rehearsal{c, inv, runbooks.Phases(w, s), src.close}, nil
+	return prepare(runbooks.Phases(w, s), pinned(c, inv), src.close), nil
 }
 
 // together tells what is missing for each side at once, one line each.

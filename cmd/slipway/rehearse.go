@@ -69,7 +69,7 @@ func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID, yes
 	if reuse != "" {
 		o.Arguments = []migrate.Argument{{Name: argSnapshot, Value: string(reuse)}}
 	}
-	gates, err := gatesOf(r.book, yes, cmd.CommandPath())
+	gates, err := gatesOf(r.steps, yes, cmd.CommandPath())
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID, yes
 		return err
 	}
 	around := p.attendant(dir, gates, &o)
-	run, err := migrate.Begin(dir, id, r.book, o)
+	run, err := r.begin(dir, id, o)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/migrate"
 )
 
@@ -78,8 +77,7 @@ func (p *program) takeUp(cmd *cobra.Command, id string, yes []string, change fun
 	if err != nil {
 		return err
 	}
-	reuse := rec.history.Manifest.Argument(argSnapshot)
-	r, err := p.open(ctx, snapshot.ID(reuse), rec.dir.Path())
+	r, err := p.reopen(ctx, rec)
 	if err != nil {
 		return err
 	}
@@ -88,14 +86,14 @@ func (p *program) takeUp(cmd *cobra.Command, id string, yes []string, change fun
 	if err != nil {
 		return err
 	}
-	gates, err := gatesOf(r.book, yes, cmd.CommandPath())
+	gates, err := gatesOf(r.steps, yes, cmd.CommandPath())
 	if err != nil {
 		return err
 	}
 	o.Arguments = rec.history.Manifest.Arguments // of which the runbook was built
 	around := p.attendant(rec.dir, gates, &o)
 	change(&o)
-	run, err := migrate.Open(rec.dir, r.book, o)
+	run, err := r.open(rec.dir, o)
 	if errors.Is(err, migrate.ErrDigest) {
 		return hint(err, "use the program and the configuration that opened the run, or accept the difference: slipway %s %s --accept REASON", cmd.Name(), id)
 	}

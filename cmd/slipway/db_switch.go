@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/migrate"
+	"github.com/slipway-dev/slipway/migrate/journal"
+	"github.com/slipway-dev/slipway/runbooks"
+	"github.com/slipway-dev/slipway/steps/cloudsql"
+)
+
+// switchCall is what a switch is made of, and what a resume must know.
+type switchCall struct {
+	pair
+	standby string // reference to the other master's data source name; "": there is none
+	keep    []string
+
+	patience, freeze, limit, lag, goWithin time.Duration
+}
+
+func newDBSwitch(p *program) *cobra.Command {
+	var x switchCall
+	var yes []string
+	cmd := &cobra.Command{
+		Use:   "switch --source env:SRC [--standby env:SRC2] --target env:DST --schema NAME",
+		Short: "switch a shop's writes from a MariaDB that was copied to its MySQL, and carry them back from then on",
+		Long: "switch begins a run: it follows the MariaDB to where db copy left the MySQL, compares every row, and waits at the gate go. When that is\n" +
+			"passed it stops all writes at both masters, drains them to the last transaction, records where the MySQL's log stands, starts to carry back\n" +
+			"what is written there, proves that with a canary, and opens the MySQL. What goes wrong on the way, or takes longer than --limit, is taken\n" +
+			"back by itself: the MariaDB is writable again, and the run waits at the gate.\n\n" +
+			"From then on every write at the MySQL goes back to the MariaDB, which stays read-only for everybody else, until the gate finalize is passed.\n" +
+			"slipway rollback RUN takes the switch back: the MySQL is shut, drained, and the MariaDB is opened with all that was written. Then\n" +
+			"slipway resume RUN asks at the gate go again.\n\n" +
+			"It is journaled as any run is. To carry it for days without a terminal: slipway run-service RUN.\n" + gatesHelp + exitCodes,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.switchDB(cmd, x, yes) },
+	}
+	x.flags(cmd)
+	addYes(cmd, &yes)
+	f := cmd.Flags()
+	f.StringVar(&x.standby, "standby", "", "where the other master's data source name is, where two replicate from each other")
+	f.StringArrayVar(&x.keep, "keep", nil, "a user that goes on signing in at the target while it is shut, beside the one of --target; repeat it for more")
+	f.DurationVar(&x.patience, "patience", time.Second, "how long statements that run at the freeze are waited for before they are ended")
+	f.DurationVar(&x.freeze, "freeze-limit", 10*time.Second, "within which all writes must have stopped; else the source is writable again")
+	f.DurationVar(&x.limit, "limit", 30*time.Second, "within which the target must be open; else everything is taken back")
+	f.DurationVar(&x.lag, "max-lag", 5*time.Second, "how far behind the target may be when a gate is passed")
+	f.DurationVar(&x.goWithin, "go-within", 0, "how long the gate go waits for a word before the run goes back; 0: for as long as it takes")
+	return cmd
+}
+
+// times are the call's, by flag.
+func (x *switchCall) times() []struct {
+	flag string
+	to   *time.Duration
+} {
+	return []struct {
+		flag string
+		to   *time.Duration
+	}{{"patience", &x.patience}, {"freeze-limit", &x.freeze}, {"limit", &x.limit}, {"max-lag", &x.lag}, {"go-within", &x.goWithin}}
+}
+
+func (x *switchCall) check(command string) error {
+	var bad []error
+	for _, t := range x.times() {
+		if least := time.Millisecond; *t.to < least && (t.flag != "go-within" || *t.to < 0) {
+			bad = append(bad, fmt.Errorf("--%s %s: %w %s", t.flag, *t.to, errFlag, least))
+		}
+	}
+	if x.freeze >= x.limit {
+		bad = append(bad, fmt.Errorf("--freeze-limit %s: must be less than --limit %s", x.freeze, x.limit))
+	}
+	if bad != nil {
+		return &usageError{errors.Join(bad...), command}
+	}
+	return nil
+}
+
+// The arguments of a switch's run, as its journal has them.
+const (
+	argSource  = "source"
+	argStandby = "standby"
+	argTarget  = "target"
+	argSchema  = "schema"
+	argKeep    = "keep"
+)
+
+func (x *switchCall) arguments() []migrate.Argument {
+	out := []migrate.Argument{{Name: argSource, Value: x.source}, {Name: argTarget, Value: x.target}}
+	if x.standby != "" {
+		out = append(out, migrate.Argument{Name: argStandby, Value: x.standby})
+	}
+	for _, s := range x.schemas {
+		out = append(out, migrate.Argument{Name: argSchema, Value: s})
+	}
+	for _, k := range x.keep {
+		out = append(out, migrate.Argument{Name: argKeep, Value: k})
+	}
+	for _, t := range x.times() {
+		out = append(out, migrate.Argument{Name: t.flag, Value: t.to.String()})
+	}
+	return out
+}
+
+// switchOf reads them; false when the run is none of a switch.
+func switchOf(m *migrate.Manifest) (x switchCall, ok bool) {
+	for _, a := range m.Arguments {
+		switch a.Name {
+		case argSource:
+			x.source, ok = a.Value, true
+		case argStandby:
+			x.standby = a.Value
+		case argTarget:
+			x.target = a.Value
+		case argSchema:
+			x.schemas = append(x.schemas, a.Value)
+		case argKeep:
+			x.keep = append(x.keep, a.Value)
+		}
+		for _, t := range x.times() {
+			if t.flag == a.Name {
+				*t.to, _ = time.ParseDuration(a.Value) // this program wrote it, and check refuses a zero
+			}
+		}
+	}
+	return x, ok
+}
+
+// servers are what a switch reaches.
+type servers struct {
+	source, target dbcopy.Endpoint
+	standby        *dbcopy.Endpoint
+}
+
+// switchCommand is what messages of a wrong call name.
+const switchCommand = "slipway db switch"
+
+func (x *switchCall) servers() (s servers, err error) {
+	if err := x.check(switchCommand); err != nil {
+		return s, err
+	}
+	var bad []error
+	s.source, s.target = endpoint(&bad, "source", x.source), endpoint(&bad, "target", x.target)
+	if x.standby != "" {
+		ep := endpoint(&bad, "standby", x.standby)
+		s.standby = &ep
+	}
+	bad = append(bad, x.schemasWrong()...)
+	if bad != nil {
+		return s, &usageError{errors.Join(bad...), switchCommand}
+	}
+	return s, nil
+}
+
+// openSwitch wires a switch. Nothing is dialed.
+func (p *program) openSwitch(x switchCall) (*prepared, error) {
+	s, err := x.servers()
+	if err != nil {
+		return nil, err
+	}
+	db := runbooks.Database{Schemas: x.schemas, Patience: x.patience, Freeze: x.freeze, Switch: x.limit, MaxLag: x.lag, Go: runbooks.Go{Within: x.goWithin, Show: compared}, Finalize: compared}
+	return prepare(runbooks.Switch(wireSwitch(s, x), db), s.pinned(), func() error { return nil }), nil
+}
+
+// pinned says which servers they are, without passwords: another one under the same reference is a difference.
+func (s servers) pinned() []migrate.Setting {
+	digest := func(ep dbcopy.Endpoint) string {
+		sum := sha256.Sum256([]byte(ep.User + "@" + ep.Addr))
+		return hex.EncodeToString(sum[:])
+	}
+	out := []migrate.Setting{{Name: argSource, Digest: digest(s.source)}, {Name: argTarget, Digest: digest(s.target)}}
+	if s.standby != nil {
+		out = append(out, migrate.Setting{Name: argStandby, Digest: digest(*s.standby)})
+	}
+	return out
+}
+
+// compared shows at a gate what was compared, and when.
+func compared(_ context.Context, h *migrate.History) ([]string, error) {
+	for _, s := range h.Steps() {
+		if s.ID != cloudsql.CompareID || s.Out == nil {
+			continue
+		}
+		var c cloudsql.Compared
+		if err := json.Unmarshal(s.Out, &c); err != nil {
+			return nil, fmt.Errorf("read what was compared: %w", err)
+		}
+		return []string{fmt.Sprintf("every row was compared: %d rows of %d tables, until %s, %s ago", c.Rows, c.Tables, c.Ended.Format(time.RFC3339), time.Since(c.Ended).Round(time.Second))}, nil
+	}
+	return []string{"no row was compared yet"}, nil
+}
+
+func (p *program) switchDB(cmd *cobra.Command, x switchCall, yes []string) (err error) {
+	root, err := p.runsDir()
+	if err != nil {
+		return err
+	}
+	r, err := p.openSwitch(x)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	o, err := r.options()
+	if err != nil {
+		return err
+	}
+	o.Ending, o.Arguments = runbooks.SwitchEnding(), x.arguments()
+	gates, err := gatesOf(r.steps, yes, cmd.CommandPath())
+	if err != nil {
+		return err
+	}
+	id, err := migrate.NewID(time.Now())
+	if err != nil {
+		return err
+	}
+	dir, err := journal.MakeDir(root, id)
+	if err != nil {
+		return err
+	}
+	around := p.attendant(dir, gates, &o)
+	run, err := r.begin(dir, id, o)
+	if err != nil {
+		return err
+	}
+	if p.output == text {
+		fmt.Fprintf(p.out, "run %s, a switch of %s; journal: %s\n", id, strings.Join(x.schemas, ", "), journalPath(dir.Path()))
+	}
+	return p.drive(cmd.Context(), run, dir, around, run.Resume)
+}

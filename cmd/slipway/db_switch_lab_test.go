@@ -1,0 +1,293 @@
+//go:build lab
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+)
+
+// shopAccount writes on both sides; it is nobody who may write in spite of read_only.
+const shopAccount = "shopper"
+
+// switchAccount is Slipway's at the masters.
+const switchAccount = "slipway_switch"
+
+// switched is two masters that replicate from each other, a MySQL, a shop that writes to whichever side lets it, and a desk from
+// which slipway is typed.
+type switched struct {
+	*testing.T
+	ctx        context.Context
+	a, b, my   *dbpair.Server
+	dir        string
+	longest    time.Duration // without an answered write
+	mu         sync.Mutex
+	answered   []string // each write that had an answer: its number
+	side       atomic.Int32
+	atSide     [2]atomic.Int64 // writes answered by the source, and by the target
+	stop       chan struct{}
+	writers    sync.WaitGroup
+	lastAnswer time.Time
+}
+
+func newSwitched(t *testing.T, ctx context.Context) *switched {
+	lab, err := dbpair.Open(ctx, "dbswitch", os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lab.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &switched{T: t, ctx: ctx, dir: t.TempDir(), stop: make(chan struct{})}
+	server := func(start func(context.Context, string, dbpair.Options) (*dbpair.Server, error), name string, args ...string) *dbpair.Server {
+		x, err := start(ctx, name, dbpair.Options{Args: args})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	s.a = server(lab.MariaDB, "a", "--server-id=11", "--gtid-domain-id=11", "--gtid-strict-mode=1")
+	s.b = server(lab.MariaDB, "b", "--server-id=12", "--gtid-domain-id=12", "--gtid-strict-mode=1", "--read-only=1")
+	s.my = server(lab.MySQL, "my")
+	for _, x := range [][2]*dbpair.Server{{s.a, s.b}, {s.b, s.a}} {
+		_, port, err := net.SplitHostPort(x[1].Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.do(x[0], "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT="+port+", MASTER_USER='root', MASTER_PASSWORD='"+dbpair.Password+"', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1", "START SLAVE")
+	}
+	// The accounts are those that docs/database.md asks for.
+	s.do(s.a, "CREATE USER "+switchAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'",
+		"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP, TRIGGER, SHOW VIEW, EVENT, PROCESS, RELOAD, BINLOG MONITOR, BINLOG ADMIN, SLAVE MONITOR, REPLICATION SLAVE, READ_ONLY ADMIN, CONNECTION ADMIN, CREATE USER, SET USER, SUPER ON *.* TO "+switchAccount+"@'127.0.0.1'",
+		"CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE shop", "GRANT ALL ON shop.* TO "+shopAccount+"@'127.0.0.1'")
+	s.do(s.my, "CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE shop", "GRANT ALL ON shop.* TO "+shopAccount+"@'127.0.0.1'",
+		"GRANT CONNECTION_ADMIN ON *.* TO '"+dbpair.Loader+"'@'127.0.0.1'")
+	s.do(s.a, "CREATE TABLE shop.orders (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, no VARCHAR(30) NOT NULL, item INT NOT NULL, UNIQUE (no)) ENGINE=InnoDB",
+		"CREATE TABLE shop.stock (id INT NOT NULL PRIMARY KEY, n INT NOT NULL, sold INT NOT NULL DEFAULT 0) ENGINE=InnoDB", "INSERT INTO shop.stock (id, n) SELECT seq, 1000 FROM shop.seq_1_to_1000",
+		"INSERT INTO shop.orders (no, item) SELECT CONCAT('old-', seq), 1 + seq % 1000 FROM shop.seq_1_to_5000",
+		"CREATE TRIGGER shop.sell AFTER INSERT ON shop.orders FOR EACH ROW UPDATE stock SET sold = sold + 1 WHERE id = NEW.item")
+	return s
+}
+
+func (s *switched) open(x *dbpair.Server, user, schema string) *sql.DB {
+	s.Helper()
+	db, err := x.Open(user, schema)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return db
+}
+
+func (s *switched) do(x *dbpair.Server, stmts ...string) {
+	s.Helper()
+	db := s.open(x, dbpair.Root, "")
+	defer db.Close()
+	for _, st := range stmts {
+		if _, err := db.ExecContext(s.ctx, st); err != nil {
+			s.Fatalf("%s: %s: %v", x.Name, st, err)
+		}
+	}
+}
+
+// sell has customers buy: each writes where it was let in last, and asks at the other side when it isn't any more. A purchase
+// counts when its COMMIT was answered.
+func (s *switched) sell(customers int) {
+	s.lastAnswer = time.Now()
+	for c := range customers {
+		dbs := [2]*sql.DB{s.open(s.a, shopAccount, "shop"), s.open(s.my, shopAccount, "shop")}
+		s.writers.Go(func() {
+			defer dbs[0].Close()
+			defer dbs[1].Close()
+			for n := 0; ; n++ {
+				select {
+				case <-s.stop:
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+				side := int(s.side.Load())
+				no := fmt.Sprintf("c%d-%d", c, n)
+				err := inOne(s.ctx, dbs[side], []string{fmt.Sprintf("INSERT INTO orders (no, item) VALUES ('%s', %d)", no, 1+(n*7+c)%1000), fmt.Sprintf("UPDATE stock SET n = n - 1 WHERE id = %d", 1+(n*7+c)%1000)})
+				if err != nil {
+					s.side.CompareAndSwap(int32(side), int32(1-side))
+					continue
+				}
+				s.mu.Lock()
+				s.answered = append(s.answered, no)
+				s.longest, s.lastAnswer = max(s.longest, time.Since(s.lastAnswer)), time.Now()
+				s.mu.Unlock()
+				s.atSide[side].Add(1)
+			}
+		})
+	}
+}
+
+// start types a command.
+func (s *switched) start(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	s.Helper()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(s.ctx, "slipway", args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &out, &out
+	dsn := func(user string, x *dbpair.Server) string {
+		return user + ":" + dbpair.Password + "@tcp(" + x.Addr + ")/"
+	}
+	cmd.Env = append(os.Environ(), "SRC="+dsn(switchAccount, s.a), "SRC2="+dsn("slipway_switch", s.b), "DST="+dsn(dbpair.Loader, s.my))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	return cmd, &out
+}
+
+// typed types a command that ends by itself, with a code.
+func (s *switched) typed(want int, args ...string) string {
+	s.Helper()
+	cmd, out := s.start(args...)
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		s.Fatal(err)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		s.Fatalf("slipway %q: exit code %d, want %d\n%s", args, code, want, out)
+	}
+	return out.String()
+}
+
+// waits waits until the run waits at a gate.
+func (s *switched) waits(run, gate string, carrier *bytes.Buffer) {
+	s.Helper()
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		if out := s.typed(exitDone, "gate", "list", run); regexp.MustCompile(`(?m)^` + gate + ` +waiting`).MatchString(out) {
+			return
+		} else if time.Since(began) > time.Minute {
+			s.Fatalf("gate %s isn't open:\n%s\n%s", gate, out, carrier)
+		}
+	}
+}
+
+// sellsAt waits until customers are served at a side, and for some purchases more.
+func (s *switched) sellsAt(side int, carrier *bytes.Buffer) {
+	s.Helper()
+	from := s.atSide[side].Load()
+	for began := time.Now(); s.atSide[side].Load() < from+150; time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			s.Fatalf("nobody is served at side %d\n%s", side, carrier)
+		}
+	}
+}
+
+// same holds when each answered purchase is on both sides and all rows are equal, by an oracle of the test's own.
+func (s *switched) same(what string) {
+	s.Helper()
+	a, y := s.open(s.a, switchAccount, "shop"), s.open(s.my, dbpair.Root, "shop") // nobody else may read the source any more
+	defer a.Close()
+	defer y.Close()
+	there := every(s.T, y, "SELECT no FROM orders")
+	slices.Sort(there)
+	lost := 0
+	for _, no := range s.answered {
+		if _, ok := slices.BinarySearch(there, no); !ok {
+			lost++
+		}
+	}
+	rows := 0
+	for _, table := range []string{"orders", "stock"} {
+		one, other := every(s.T, a, "SELECT * FROM "+table+" ORDER BY id"), every(s.T, y, "SELECT * FROM "+table+" ORDER BY id")
+		rows += len(one)
+		if !slices.Equal(one, other) {
+			s.Errorf("%s: table %s isn't the same: %d rows at the source and %d at the target", what, table, len(one), len(other))
+		}
+	}
+	if lost > 0 {
+		s.Errorf("%s: %d of %d answered purchases are lost", what, lost, len(s.answered))
+	}
+	s.Logf("%s: %d purchases answered (%d by the source, %d by the target), none lost; %d rows are the same; longest without an answer: %s", what, len(s.answered), s.atSide[0].Load(), s.atSide[1].Load(), rows, s.longest.Round(time.Millisecond))
+}
+
+// carry starts run-service.
+func (s *switched) carry(run string) (*exec.Cmd, *bytes.Buffer) { return s.start("run-service", run) }
+
+// ended waits for a carrier's end.
+func (s *switched) ended(cmd *exec.Cmd, out *bytes.Buffer, want int) {
+	s.Helper()
+	_ = cmd.Wait() // the code tells
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		s.Fatalf("run-service ended with %d, want %d\n%s", code, want, out)
+	}
+}
+
+// TestDBSwitch: a shop that sells all the time is switched to the MySQL, taken back, switched again and finalized; the carrier of
+// the run is killed in between. No purchase that was answered is lost, and at the end both sides are the same row by row.
+func TestDBSwitch(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	s := newSwitched(t, ctx)
+	s.sell(4)
+	pair := []string{"--source", "env:SRC", "--target", "env:DST", "--schema", "shop"}
+	s.typed(exitDone, append([]string{"db", "copy"}, pair...)...)
+	out := s.typed(exitWaiting, append([]string{"db", "switch", "--standby", "env:SRC2", "--keep", "root"}, pair...)...)
+	run := regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(out)[1]
+
+	carrier, said := s.carry(run)
+	s.waits(run, "go", said)
+	if n := s.atSide[1].Load(); n > 0 {
+		t.Errorf("%d purchases at the target before it was opened", n)
+	}
+	s.typed(exitDone, "gate", "pass", run, "go", "--why", "the night has come")
+	s.waits(run, "finalize", said)
+	s.sellsAt(1, said)
+	// The carrier is killed; while nobody carries, the shop sells, and what it sells is carried by the next.
+	if err := carrier.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = carrier.Wait() // it was killed
+	s.sellsAt(1, said)
+	carrier, said = s.carry(run)
+	s.waits(run, "finalize", said)
+	before := s.atSide[0].Load()
+	s.sellsAt(1, said)
+	if n := s.atSide[0].Load(); n > before {
+		t.Errorf("%d purchases at the source while the target is open", n-before)
+	}
+
+	// Taken back: the source sells again, with all that was sold at the target.
+	s.typed(exitDone, "abort", run, "--why", "the target is slow")
+	s.ended(carrier, said, exitRolledBack)
+	s.sellsAt(0, said)
+
+	// The second time.
+	carrier, said = s.carry(run)
+	s.waits(run, "go", said)
+	s.sellsAt(0, said)
+	s.typed(exitDone, "gate", "pass", run, "go")
+	s.waits(run, "finalize", said)
+	s.sellsAt(1, said)
+	close(s.stop)
+	s.writers.Wait()
+	s.typed(exitDone, "gate", "pass", run, "finalize", "--why", "it holds")
+	s.ended(carrier, said, exitDone)
+	s.same("at the end")
+	s.typed(exitDone, "journal", "verify", run)
+	if _, err := os.Stat(filepath.Join(s.dir, ".slipway", "runs", run, "journal.jsonl")); err != nil {
+		t.Error(err)
+	}
+	t.Log("\n" + strings.TrimSpace(s.typed(exitDone, "status", run)))
+}
