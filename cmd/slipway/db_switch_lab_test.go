@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,8 +34,12 @@ const switchAccount = "slipway_switch"
 type switched struct {
 	*testing.T
 	ctx        context.Context
+	lab        *dbpair.Lab
 	a, b, my   *dbpair.Server
 	dir        string
+	schema     string
+	tables     []string      // of the schema, each with a key id
+	ledger     string        // gives the number of each purchase that is there
 	longest    time.Duration // without an answered write
 	mu         sync.Mutex
 	answered   []string // each write that had an answer: its number
@@ -47,7 +50,7 @@ type switched struct {
 	lastAnswer time.Time
 }
 
-func newSwitched(t *testing.T, ctx context.Context) *switched {
+func newSwitched(t *testing.T, ctx context.Context, schema string) *switched {
 	lab, err := dbpair.Open(ctx, "dbswitch", os.Stderr)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +60,7 @@ func newSwitched(t *testing.T, ctx context.Context) *switched {
 			t.Error(err)
 		}
 	})
-	s := &switched{T: t, ctx: ctx, dir: t.TempDir(), stop: make(chan struct{})}
+	s := &switched{T: t, ctx: ctx, lab: lab, dir: t.TempDir(), schema: schema, stop: make(chan struct{})}
 	server := func(start func(context.Context, string, dbpair.Options) (*dbpair.Server, error), name string, args ...string) *dbpair.Server {
 		x, err := start(ctx, name, dbpair.Options{Args: args})
 		if err != nil {
@@ -78,13 +81,9 @@ func newSwitched(t *testing.T, ctx context.Context) *switched {
 	// The accounts are those that docs/database.md asks for.
 	s.do(s.a, "CREATE USER "+switchAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'",
 		"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP, TRIGGER, SHOW VIEW, EVENT, PROCESS, RELOAD, BINLOG MONITOR, BINLOG ADMIN, SLAVE MONITOR, REPLICATION SLAVE, READ_ONLY ADMIN, CONNECTION ADMIN, CREATE USER, SET USER, SUPER ON *.* TO "+switchAccount+"@'127.0.0.1'",
-		"CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE shop", "GRANT ALL ON shop.* TO "+shopAccount+"@'127.0.0.1'")
-	s.do(s.my, "CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE shop", "GRANT ALL ON shop.* TO "+shopAccount+"@'127.0.0.1'",
+		"CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE "+schema, "GRANT ALL ON "+schema+".* TO "+shopAccount+"@'127.0.0.1'")
+	s.do(s.my, "CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE "+schema, "GRANT ALL ON "+schema+".* TO "+shopAccount+"@'127.0.0.1'",
 		"GRANT CONNECTION_ADMIN ON *.* TO '"+dbpair.Loader+"'@'127.0.0.1'")
-	s.do(s.a, "CREATE TABLE shop.orders (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, no VARCHAR(30) NOT NULL, item INT NOT NULL, UNIQUE (no)) ENGINE=InnoDB",
-		"CREATE TABLE shop.stock (id INT NOT NULL PRIMARY KEY, n INT NOT NULL, sold INT NOT NULL DEFAULT 0) ENGINE=InnoDB", "INSERT INTO shop.stock (id, n) SELECT seq, 1000 FROM shop.seq_1_to_1000",
-		"INSERT INTO shop.orders (no, item) SELECT CONCAT('old-', seq), 1 + seq % 1000 FROM shop.seq_1_to_5000",
-		"CREATE TRIGGER shop.sell AFTER INSERT ON shop.orders FOR EACH ROW UPDATE stock SET sold = sold + 1 WHERE id = NEW.item")
 	return s
 }
 
@@ -108,12 +107,21 @@ func (s *switched) do(x *dbpair.Server, stmts ...string) {
 	}
 }
 
+// stock fills the shop that sell sells from.
+func (s *switched) stock() {
+	s.tables, s.ledger = []string{"orders", "stock"}, "SELECT no FROM orders"
+	s.do(s.a, "CREATE TABLE shop.orders (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, no VARCHAR(30) NOT NULL, item INT NOT NULL, UNIQUE (no)) ENGINE=InnoDB",
+		"CREATE TABLE shop.stock (id INT NOT NULL PRIMARY KEY, n INT NOT NULL, sold INT NOT NULL DEFAULT 0) ENGINE=InnoDB", "INSERT INTO shop.stock (id, n) SELECT seq, 1000 FROM shop.seq_1_to_1000",
+		"INSERT INTO shop.orders (no, item) SELECT CONCAT('old-', seq), 1 + seq % 1000 FROM shop.seq_1_to_5000",
+		"CREATE TRIGGER shop.sell AFTER INSERT ON shop.orders FOR EACH ROW UPDATE stock SET sold = sold + 1 WHERE id = NEW.item")
+}
+
 // sell has customers buy: each writes where it was let in last, and asks at the other side when it isn't any more. A purchase
 // counts when its COMMIT was answered.
 func (s *switched) sell(customers int) {
 	s.lastAnswer = time.Now()
 	for c := range customers {
-		dbs := [2]*sql.DB{s.open(s.a, shopAccount, "shop"), s.open(s.my, shopAccount, "shop")}
+		dbs := [2]*sql.DB{s.open(s.a, shopAccount, s.schema), s.open(s.my, shopAccount, s.schema)}
 		s.writers.Go(func() {
 			defer dbs[0].Close()
 			defer dbs[1].Close()
@@ -130,14 +138,19 @@ func (s *switched) sell(customers int) {
 					s.side.CompareAndSwap(int32(side), int32(1-side))
 					continue
 				}
-				s.mu.Lock()
-				s.answered = append(s.answered, no)
-				s.longest, s.lastAnswer = max(s.longest, time.Since(s.lastAnswer)), time.Now()
-				s.mu.Unlock()
-				s.atSide[side].Add(1)
+				s.answer(side, no)
 			}
 		})
 	}
+}
+
+// answer notes that a write was answered.
+func (s *switched) answer(side int, no string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answered = append(s.answered, no)
+	s.longest, s.lastAnswer = max(s.longest, time.Since(s.lastAnswer)), time.Now()
+	s.atSide[side].Add(1)
 }
 
 // start types a command.
@@ -150,7 +163,6 @@ func (s *switched) start(args ...string) (*exec.Cmd, *bytes.Buffer) {
 		return user + ":" + dbpair.Password + "@tcp(" + x.Addr + ")/"
 	}
 	cmd.Env = append(os.Environ(), "SRC="+dsn(switchAccount, s.a), "SRC2="+dsn("slipway_switch", s.b), "DST="+dsn(dbpair.Loader, s.my))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
 	}
@@ -197,10 +209,10 @@ func (s *switched) sellsAt(side int, carrier *bytes.Buffer) {
 // same holds when each answered purchase is on both sides and all rows are equal, by an oracle of the test's own.
 func (s *switched) same(what string) {
 	s.Helper()
-	a, y := s.open(s.a, switchAccount, "shop"), s.open(s.my, dbpair.Root, "shop") // nobody else may read the source any more
+	a, y := s.open(s.a, switchAccount, s.schema), s.open(s.my, dbpair.Root, s.schema) // nobody else may read the source any more
 	defer a.Close()
 	defer y.Close()
-	there := every(s.T, y, "SELECT no FROM orders")
+	there := every(s.T, y, s.ledger)
 	slices.Sort(there)
 	lost := 0
 	for _, no := range s.answered {
@@ -209,7 +221,7 @@ func (s *switched) same(what string) {
 		}
 	}
 	rows := 0
-	for _, table := range []string{"orders", "stock"} {
+	for _, table := range s.tables {
 		one, other := every(s.T, a, "SELECT * FROM "+table+" ORDER BY id"), every(s.T, y, "SELECT * FROM "+table+" ORDER BY id")
 		rows += len(one)
 		if !slices.Equal(one, other) {
@@ -239,9 +251,26 @@ func (s *switched) ended(cmd *exec.Cmd, out *bytes.Buffer, want int) {
 func TestDBSwitch(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
-	s := newSwitched(t, ctx)
+	s := newSwitched(t, ctx, "shop")
+	s.stock()
 	s.sell(4)
-	pair := []string{"--source", "env:SRC", "--target", "env:DST", "--schema", "shop"}
+	s.thereBackAndThere()
+}
+
+// TestDBSwitchSysbench: the same with sysbench's oltp_read_write, in whose transactions a row of a ledger is written, and which
+// prints the row's number when its COMMIT was answered.
+func TestDBSwitchSysbench(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	s := newSwitched(t, ctx, "sbtest")
+	s.sysbench(3)
+	s.thereBackAndThere()
+}
+
+// thereBackAndThere types the whole way.
+func (s *switched) thereBackAndThere() {
+	t := s.T
+	pair := []string{"--source", "env:SRC", "--target", "env:DST", "--schema", s.schema}
 	s.typed(exitDone, append([]string{"db", "copy"}, pair...)...)
 	out := s.typed(exitWaiting, append([]string{"db", "switch", "--standby", "env:SRC2", "--keep", "root"}, pair...)...)
 	run := regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(out)[1]
