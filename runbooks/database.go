@@ -30,6 +30,10 @@ type DatabaseWiring[M migrate.Mode] struct {
 	Masters migrate.Eye[mariadb.MastersLook]
 	Ready   migrate.Eye[mariadb.ReadyLook]
 	Freeze  migrate.Hand[M, mariadb.MastersAct]
+	Events  migrate.Eye[mariadb.EventsLook]
+	Disable migrate.Hand[M, mariadb.EventsAct]
+	Objects migrate.Eye[cloudsql.ObjectsLook]
+	Make    migrate.Hand[M, cloudsql.ObjectsAct]
 	Pair    migrate.Eye[cloudsql.PairLook]
 	Change  migrate.Hand[M, cloudsql.PairAct]
 	Compare migrate.Eye[cloudsql.CompareLook]
@@ -46,6 +50,7 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 
 	rb.Phase(following)
 	migrate.Add(rb, mariadb.Ready{}, w.Ready, migrate.NoHands[M](w.Ready))
+	migrate.Add(rb, cloudsql.CheckObjects{}, w.Objects, migrate.NoHands[M](w.Objects))
 	shut := migrate.Add(rb, cloudsql.Shut{}, w.Pair, w.Change)
 	there := migrate.AddService(rb, stream.Follow{ID: "follow.rows", Title: "follow what the source commits", Back: migrate.Stop}, w.There, w.Follow, shut.Dep())
 	migrate.Add(rb, cloudsql.Compare{Follow: there.Dep()}, w.Compare, migrate.NoHands[M](w.Compare))
@@ -54,9 +59,12 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 	migrate.AddGate(rb, migrate.Gate{ID: "go", Title: "switch the shop's writes to the target", Healthy: []migrate.Dep{there.Dep()}, MaxLag: db.MaxLag, Within: db.Go.Within, Show: db.Go.Show})
 
 	rb.PhaseWithin("switch", db.Switch)
+	read := migrate.Add(rb, cloudsql.ReadObjects{}, w.Objects, migrate.NoHands[M](w.Objects))
+	migrate.Add(rb, mariadb.Events{}, w.Events, w.Disable)
 	frozen := migrate.Add(rb, mariadb.Freeze{Patience: db.Patience, Limit: db.Freeze}, w.Masters, w.Freeze)
 	migrate.DrainTo(rb, "switch.drain", there, frozen, func(f mariadb.Frozen) changes.Position { return changes.Position{MariaDB: f.At} })
 	migrate.Add(rb, mariadb.Triggers{Schemas: db.Schemas}, w.Masters, w.Freeze)
+	migrate.Add(rb, cloudsql.MakeObjects{Read: read}, w.Objects, w.Make)
 	migrate.Add(rb, cloudsql.Counters{}, w.Pair, w.Change)
 	began := migrate.Add(rb, cloudsql.Begin{}, w.Pair, w.Change)
 	back := migrate.AddService(rb, stream.Follow{ID: "switch.reverse", Title: "carry what the target commits back to the source", Begin: &began, Back: migrate.Drain}, w.Back, w.Reverse)

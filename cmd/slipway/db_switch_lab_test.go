@@ -70,7 +70,7 @@ func newSwitched(t *testing.T, ctx context.Context, schema string) *switched {
 	}
 	s.a = server(lab.MariaDB, "a", "--server-id=11", "--gtid-domain-id=11", "--gtid-strict-mode=1")
 	s.b = server(lab.MariaDB, "b", "--server-id=12", "--gtid-domain-id=12", "--gtid-strict-mode=1", "--read-only=1")
-	s.my = server(lab.MySQL, "my")
+	s.my = server(lab.MySQL, "my", "--log-bin-trust-function-creators=1", "--event-scheduler=ON")
 	for _, x := range [][2]*dbpair.Server{{s.a, s.b}, {s.b, s.a}} {
 		_, port, err := net.SplitHostPort(x[1].Addr)
 		if err != nil {

@@ -53,7 +53,7 @@ func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover
 		second = freeze.NewMariaDB(*s.standby)
 	}
 	masters := freeze.NewMasters(first, second)
-	pair := switchover.NewPair(masters, s.source, s.target, x.schemas, x.keep)
+	pair := switchover.NewPair(masters, s.source, s.standby, s.target, x.schemas, x.keep)
 	there := follow.NewForward(s.source, s.target, x.schemas, 0)
 	back := follow.NewReverse(s.source, s.target, append(slices.Clone(x.schemas), switchover.CanarySchema), 0)
 	from := "source's MariaDB"
@@ -61,6 +61,10 @@ func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover
 		Masters: migrate.Look(from, mariadb.OnlyMasters(masters)),
 		Ready:   migrate.Look(from, mariadb.OnlyReady(masters)),
 		Freeze:  onProduction[mariadb.MastersAct](from, masters),
+		Events:  migrate.Look(from, mariadb.OnlyEvents(masters)),
+		Disable: onProduction[mariadb.EventsAct](from, masters),
+		Objects: migrate.Look("target", cloudsql.OnlyObjects(pair)),
+		Make:    onProduction[cloudsql.ObjectsAct]("target", pair),
 		Pair:    migrate.Look("target", cloudsql.OnlyPair(pair)),
 		Change:  onProduction[cloudsql.PairAct]("target", pair),
 		Compare: migrate.Look("target", cloudsql.OnlyCompare(pair)),

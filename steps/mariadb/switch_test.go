@@ -24,6 +24,7 @@ type fakeMasters struct {
 	prepared []string
 	lacks    [][]string
 	standing string
+	events   [2][]freeze.Event
 }
 
 func newMasters(p *steptest.Process) *fakeMasters {
@@ -204,4 +205,53 @@ func TestReadyTellsAll(t *testing.T) {
 			t.Errorf("%v: want %q in it", err, want)
 		}
 	}
+}
+
+func (f *fakeMasters) Events(context.Context) ([][]freeze.Event, error) {
+	return [][]freeze.Event{slices.Clone(f.events[0]), slices.Clone(f.events[1])}, f.p.Look()
+}
+
+func (f *fakeMasters) change(es [][]freeze.Event, what string, needed func(there bool) bool, do func(i int, e freeze.Event)) error {
+	for i := range es {
+		for _, e := range es[i] {
+			if needed(slices.Contains(f.events[i], e)) {
+				if err := f.p.Act(what+" "+e.Name, nil, func() error { do(i, e); return nil }); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (f *fakeMasters) DisableEvents(_ context.Context, es [][]freeze.Event) error {
+	return f.change(es, "disable", func(there bool) bool { return there }, func(i int, e freeze.Event) {
+		f.events[i] = slices.DeleteFunc(f.events[i], func(x freeze.Event) bool { return x == e })
+	})
+}
+
+func (f *fakeMasters) RestoreEvents(_ context.Context, es [][]freeze.Event) error {
+	return f.change(es, "enable", func(there bool) bool { return !there }, func(i int, e freeze.Event) { f.events[i] = append(f.events[i], e) })
+}
+
+func TestEventsStep(t *testing.T) {
+	steptest.Run(t, steptest.Case{New: func(_ *testing.T, p *steptest.Process) steptest.World {
+		f := newMasters(p)
+		f.events = [2][]freeze.Event{{{Schema: "shop", Name: "nightly"}, {Schema: "shop", Name: "hourly"}}, {{Schema: "other", Name: "weekly"}}}
+		return steptest.World{
+			State: func() string {
+				var names []string
+				for i, es := range f.events {
+					for _, e := range es {
+						names = append(names, fmt.Sprint(i, e.Name))
+					}
+				}
+				slices.Sort(names)
+				return fmt.Sprint(names)
+			},
+			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
+				migrate.Add(rb, Events{}, migrate.Look("masters", OnlyEvents(f)), migrate.Maker[migrate.Rehearsal]("masters", func(context.Context, migrate.Stamp) (EventsAct, error) { return f, nil }))
+			},
+			Spoil: []steptest.Spoil{{Name: "an event runs", Do: func() { f.events[1] = []freeze.Event{{Schema: "shop", Name: "new"}} }}}}
+	}})
 }

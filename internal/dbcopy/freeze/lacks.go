@@ -15,9 +15,9 @@ var needed = []struct {
 	name  string
 	super bool // SUPER is enough up to 10.10
 }{
-	{"SELECT", false}, {"INSERT", false}, {"UPDATE", false}, {"DELETE", false}, {"CREATE", false}, {"ALTER", false}, {"TRIGGER", false}, {"PROCESS", false},
+	{"SELECT", false}, {"INSERT", false}, {"UPDATE", false}, {"DELETE", false}, {"CREATE", false}, {"ALTER", false}, {"TRIGGER", false}, {"EVENT", false}, {"PROCESS", false},
 	{"REPLICATION SLAVE", false}, {"CREATE USER", false}, {"SUPER", false},
-	{"BINLOG MONITOR", true}, {"SLAVE MONITOR", true}, {"BINLOG ADMIN", true}, {"CONNECTION ADMIN", true}, {"READ_ONLY ADMIN", true},
+	{"BINLOG MONITOR", true}, {"SLAVE MONITOR", true}, {"SET USER", true}, {"BINLOG ADMIN", true}, {"CONNECTION ADMIN", true}, {"READ_ONLY ADMIN", true},
 }
 
 // Lacks names the privileges on *.* that the account that asks lacks for a switch. Better to know before the night.

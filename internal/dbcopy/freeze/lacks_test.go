@@ -7,8 +7,8 @@ import (
 
 // TestLacks: what SHOW GRANTS prints, of servers before and since 10.11.
 func TestLacks(t *testing.T) {
-	const rows = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, TRIGGER, PROCESS, REPLICATION SLAVE, CREATE USER"
-	const admins = "BINLOG MONITOR, SLAVE MONITOR, BINLOG ADMIN, CONNECTION ADMIN, READ_ONLY ADMIN"
+	const rows = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, TRIGGER, EVENT, PROCESS, REPLICATION SLAVE, CREATE USER"
+	const admins = "BINLOG MONITOR, SLAVE MONITOR, SET USER, BINLOG ADMIN, CONNECTION ADMIN, READ_ONLY ADMIN"
 	for _, c := range []struct {
 		what    string
 		version int
@@ -20,7 +20,7 @@ func TestLacks(t *testing.T) {
 		{"through a role", 101119, []string{"GRANT `r` TO `a`@`%`", "GRANT " + rows + " ON *.* TO `a`@`%`", "GRANT SUPER, " + admins + " ON *.* TO `r`"}, ""},
 		{"SUPER is not all since 10.11", 101119, []string{"GRANT " + rows + ", SUPER ON *.* TO `a`@`%`"}, admins},
 		{"and is before", 100624, []string{"GRANT " + rows + ", SUPER ON *.* TO `a`@`%`"}, ""},
-		{"as 10.5 prints it", 101119, []string{"GRANT " + rows + ", SUPER, SLAVE MONITOR, BINLOG ADMIN, CONNECTION ADMIN, READ ONLY ADMIN, BINLOG MONITOR ON *.* TO `a`@`%`"}, ""},
+		{"as 10.5 prints it", 101119, []string{"GRANT " + rows + ", SUPER, SLAVE MONITOR, SET USER, BINLOG ADMIN, CONNECTION ADMIN, READ ONLY ADMIN, BINLOG MONITOR ON *.* TO `a`@`%`"}, ""},
 		{"of one schema only", 101119, []string{"GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `shop`.* TO `a`@`%`"}, rows + ", SUPER, " + admins},
 		{"no SUPER", 100624, []string{"GRANT " + rows + ", " + admins + " ON *.* TO `a`@`%`"}, "SUPER"},
 	} {

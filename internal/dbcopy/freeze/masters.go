@@ -169,3 +169,33 @@ func (m *Masters) Standing(ctx context.Context) ([]string, error) {
 	})
 	return out, err
 }
+
+// Events are those that are enabled, by master; see MariaDB.Events.
+func (m *Masters) Events(ctx context.Context) ([][]Event, error) {
+	out := make([][]Event, len(m.all))
+	err := m.each(func(i int, x *MariaDB) (err error) {
+		out[i], err = x.Events(ctx)
+		return err
+	})
+	return out, err
+}
+
+// DisableEvents disables them, each on its master alone.
+func (m *Masters) DisableEvents(ctx context.Context, es [][]Event) error {
+	return m.each(func(i int, x *MariaDB) error {
+		if i >= len(es) {
+			return nil
+		}
+		return x.DisableEvents(ctx, es[i])
+	})
+}
+
+// RestoreEvents enables them again, as they were.
+func (m *Masters) RestoreEvents(ctx context.Context, es [][]Event) error {
+	return m.each(func(i int, x *MariaDB) error {
+		if i >= len(es) {
+			return nil
+		}
+		return x.RestoreEvents(ctx, es[i])
+	})
+}

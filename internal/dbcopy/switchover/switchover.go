@@ -28,15 +28,16 @@ const canaryTable = "`" + CanarySchema + "`.`canary`"
 type Pair struct {
 	masters *freeze.Masters
 	source  dbcopy.Endpoint // the master that is followed, and that the way back writes to
+	standby *dbcopy.Endpoint
 	target  dbcopy.Endpoint
 	my      *freeze.MySQL
 	schemas []string
 	keep    []string
 }
 
-// NewPair dials nothing. keep are users that go on signing in at the target while it is shut: Slipway's own.
-func NewPair(masters *freeze.Masters, source, target dbcopy.Endpoint, schemas, keep []string) *Pair {
-	return &Pair{masters, source, target, freeze.NewMySQL(target), schemas, keep}
+// NewPair dials nothing. source is the master that is followed, standby the other one or nil; keep are users that go on signing in at the target while it is shut: Slipway's own.
+func NewPair(masters *freeze.Masters, source dbcopy.Endpoint, standby *dbcopy.Endpoint, target dbcopy.Endpoint, schemas, keep []string) *Pair {
+	return &Pair{masters, source, standby, target, freeze.NewMySQL(target), schemas, keep}
 }
 
 // Name is what messages call the target.
