@@ -183,6 +183,7 @@ func (s *session) work(caller context.Context, sc *schedule) (*turnError, error)
 			case errors.As(x.err, &t):
 				turnBack(t)
 			default:
+				// Where the journal is dead or the lock is lost, caller has ended: nothing could be recorded of a turn.
 				if t = s.r.failure(x.n, x.err); t != nil && caller.Err() == nil {
 					turnBack(t)
 				} else {

@@ -1,12 +1,9 @@
 package migrate
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/slipway-dev/slipway/migrate/journal"
 )
 
 // window is the time in which a phase with a limit must be over: from the record that fixed it. The zero value is none.
@@ -28,7 +25,7 @@ func (h *History) underWay() *phaseState {
 
 // begins notes the intent of a step: the one that has a deadline fixes it for the whole phase.
 func (p *phaseState) begins(s *stepState, at, deadline time.Time) {
-	if !deadline.IsZero() && !p.window.open() {
+	if !deadline.IsZero() {
 		p.window = window{at, deadline}
 	}
 	s.window = p.window
@@ -100,12 +97,8 @@ func (r *Run) overdue() (t *turnError, next time.Time) {
 }
 
 // failure is the turn of a run in which n has failed for good, where it must not be left like that: n is of a phase with a
-// limit, or such a phase is under way, and n, of an earlier one, was looked at again. Nothing can be said, and so nothing
-// done, where the journal is dead.
+// limit, or such a phase is under way, and n, of an earlier one, was looked at again.
 func (r *Run) failure(n *node, err error) *turnError {
-	if errors.Is(err, journal.ErrDead) {
-		return nil
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.h.underWay()

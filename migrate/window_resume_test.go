@@ -92,20 +92,64 @@ func TestDeadlinePassesWhileDown(t *testing.T) {
 	}
 }
 
-// The deadline counts when a person has accepted another name for the phase.
+// The deadline counts when a person has accepted another name for the phase, whether it has passed by then or not.
 func TestDeadlineOutlivesThePhasesName(t *testing.T) {
+	for _, down := range []time.Duration{time.Hour, 10 * time.Second} {
+		inLab(t, func(l *lab) {
+			d, asked := &diary{}, 0
+			b := l.killedIn(d, "b")
+			rb := func(name string) *migrate.Runbook[migrate.Rehearsal] {
+				rb := book(d.noting("before"), migrate.Gate{ID: "go"})
+				rb.PhaseWithin(name, limit)
+				add(rb, d.noting("a"), b, d.lasting("c", time.Minute))
+				return rb
+			}
+			l.crash(l.run(rb("switch"), passes(&asked), resume))
+			time.Sleep(down)
+			l.takenBack(l.run(rb("cut over"), migrate.Options{Accept: "a better word"}, resume), "before", "phase cut over was not over within 30s")
+			at, _ := l.deadlines("a")
+			if turned := l.turns()[0]; down < limit && !turned.Equal(at[0].Add(limit)) {
+				t.Errorf("it turned at %s, and the phase was begun at %s", turned, at[0])
+			}
+		})
+	}
+}
+
+// So does that a phase was over.
+func TestOverOutlivesThePhasesName(t *testing.T) {
 	inLab(t, func(l *lab) {
-		d, asked := &diary{}, 0
-		b := l.killedIn(d, "b")
+		asked, gone := 0, false
+		a := plain{spec: id("a"), plan: func(_ context.Context, _ *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+			if rec.Complete && !gone {
+				return migrate.Done(rec.Out), nil
+			}
+			return migrate.Plan[plainOut]{}, nil
+		}, run: func(_ context.Context, _ *migrate.Scope[struct{}], o plainOut) (plainOut, error) {
+			if gone {
+				return o, errInjected
+			}
+			return o, nil
+		}}
 		rb := func(name string) *migrate.Runbook[migrate.Rehearsal] {
-			rb := book(d.noting("before"), migrate.Gate{ID: "go"})
+			rb := book(plain{spec: id("before")}, migrate.Gate{ID: "go"})
 			rb.PhaseWithin(name, limit)
-			add(rb, d.noting("a"), b)
+			add(rb, a)
+			rb.Phase("later")
+			migrate.AddGate(rb, migrate.Gate{ID: "last"})
 			return rb
 		}
-		l.crash(l.run(rb("switch"), passes(&asked), resume))
-		time.Sleep(time.Hour)
-		l.takenBack(l.run(rb("cut over"), migrate.Options{Accept: "a better word"}, resume), "before", "phase cut over was not over within 30s")
+		o := migrate.Options{Accept: "a better word", Ask: func(_ context.Context, q migrate.Question) (migrate.Answer, error) {
+			asked++
+			return migrate.Answer{Word: map[migrate.StepID]migrate.Word{"go": migrate.Pass}[q.Gate]}, nil
+		}, OnDrift: func(context.Context, migrate.Drift) (migrate.Verdict, error) {
+			return migrate.Verdict{Choice: migrate.DriftRedo, Why: "test"}, nil
+		}}
+		l.must(l.run(rb("switch"), o, resume), migrate.ErrWaiting)
+		gone = true
+		l.must(l.run(rb("cut over"), o, resume), errInjected)
+		if n := len(l.turns()); n > 0 {
+			t.Errorf("it turned %d times", n)
+		}
 	})
 }
 
@@ -173,9 +217,8 @@ func TestResumeInsideThePhase(t *testing.T) {
 					t.Errorf("asked %d times", asked)
 				}
 				at, _ := l.deadlines("a")
-				i := slices.IndexFunc(l.records(), func(r journal.Record) bool { return r.Kind == journal.Turned })
-				if strings.HasSuffix(x.why, "30s") && !l.records()[i].Time.Equal(at[0].Add(limit)) {
-					t.Errorf("it turned at %s, and the phase was begun at %s", l.records()[i].Time, at[0])
+				if strings.HasSuffix(x.why, "30s") && !l.turns()[0].Equal(at[0].Add(limit)) {
+					t.Errorf("it turned at %s, and the phase was begun at %s", l.turns()[0], at[0])
 				}
 			})
 		})
@@ -250,7 +293,7 @@ func TestOverIsOver(t *testing.T) {
 		gone, broken = false, false
 		time.Sleep(time.Hour)
 		l.must(l.run(rb(), o, resume), nil)
-		if n := l.turned(); n > 0 {
+		if n := len(l.turns()); n > 0 {
 			t.Errorf("it turned %d times", n)
 		}
 	})
@@ -306,7 +349,7 @@ func TestWhatTurnsNothing(t *testing.T) {
 					err := l.run(rb(end), passes(&asked), func(r *migrate.Run) error { return r.Resume(ctx) })
 					l.must(err, x.want)
 					l.d.Crash(crashfs.KeepAll)
-					if l.turned() > 0 || slices.Contains(d.lines, "undo b+") {
+					if len(l.turns()) > 0 || slices.Contains(d.lines, "undo b+") {
 						t.Fatalf("it turned: %q", d.lines)
 					}
 					first = false

@@ -90,14 +90,14 @@ func encoded(t *testing.T, s string) []byte {
 	return b
 }
 
-// turned counts how often the run was turned back.
-func (l *lab) turned() (n int) {
+// turns are the times at which the run was turned back.
+func (l *lab) turns() (at []time.Time) {
 	for _, r := range l.records() {
 		if r.Kind == journal.Turned && strings.Contains(string(r.Data), `"back"`) {
-			n++
+			at = append(at, r.Time)
 		}
 	}
-	return n
+	return at
 }
 
 // A step of a phase with a limit that fails turns the run back, to before the gate right before the phase, and the gate is
@@ -218,7 +218,12 @@ func TestFirstIntentFixesTheDeadline(t *testing.T) {
 	inLab(t, func(l *lab) {
 		d, broken, asked := &diary{}, true, 0
 		rb := func() *migrate.Runbook[migrate.Rehearsal] {
-			return switching(d, limit, found("found"), d.noting("a"), d.failing("b", &broken))
+			a := d.noting("a")
+			a.plan = func(_ context.Context, _ *migrate.Scope[struct{}], rec migrate.Recorded[plainOut]) (migrate.Plan[plainOut], error) {
+				time.Sleep(time.Second) // after the record before
+				return migrate.Plan[plainOut]{}, nil
+			}
+			return switching(d, limit, found("found"), a, d.failing("b", &broken))
 		}
 		told := 0
 		l.takenBack(l.run(rb(), passes(&asked), func(r *migrate.Run) error {
@@ -294,8 +299,7 @@ func TestDeadlineTakesThePhaseBack(t *testing.T) {
 					return
 				}
 				l.takenBack(err, "before", "phase switch was not over within 30s")
-				i := slices.IndexFunc(l.records(), func(r journal.Record) bool { return r.Kind == journal.Turned })
-				if took := l.records()[i].Time.Sub(began); took != x.runs {
+				if took := l.turns()[0].Sub(began); took != x.runs {
 					t.Errorf("it turned after %s, not %s", took, x.runs)
 				}
 				if slices.Contains(d.lines, "after+") {
