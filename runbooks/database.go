@@ -69,6 +69,7 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 	began := migrate.Add(rb, cloudsql.Begin{}, w.Pair, w.Change)
 	back := migrate.AddService(rb, stream.Follow{ID: "switch.reverse", Title: "carry what the target commits back to the source", Begin: &began, Back: migrate.Drain}, w.Back, w.Reverse)
 	migrate.Add(rb, cloudsql.Canary{Begin: began, After: []migrate.Dep{back.Dep()}, Timeout: db.Switch}, w.Pair, w.Change)
+	migrate.Add(rb, cloudsql.WakeEvents{Read: read}, w.Objects, w.Make)
 	migrate.Add(rb, cloudsql.Open{Shut: shut}, w.Pair, w.Change)
 
 	rb.Phase("watch")

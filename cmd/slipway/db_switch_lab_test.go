@@ -68,8 +68,8 @@ func newSwitched(t *testing.T, ctx context.Context, schema string) *switched {
 		}
 		return x
 	}
-	s.a = server(lab.MariaDB, "a", "--server-id=11", "--gtid-domain-id=11", "--gtid-strict-mode=1")
-	s.b = server(lab.MariaDB, "b", "--server-id=12", "--gtid-domain-id=12", "--gtid-strict-mode=1", "--read-only=1")
+	s.a = server(lab.MariaDB, "a", "--server-id=11", "--gtid-domain-id=11", "--gtid-strict-mode=1", "--event-scheduler=ON")
+	s.b = server(lab.MariaDB, "b", "--server-id=12", "--gtid-domain-id=12", "--gtid-strict-mode=1", "--event-scheduler=ON", "--read-only=1")
 	s.my = server(lab.MySQL, "my", "--log-bin-trust-function-creators=1", "--event-scheduler=ON")
 	for _, x := range [][2]*dbpair.Server{{s.a, s.b}, {s.b, s.a}} {
 		_, port, err := net.SplitHostPort(x[1].Addr)
@@ -113,6 +113,7 @@ func (s *switched) stock() {
 	s.do(s.a, "CREATE TABLE shop.orders (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, no VARCHAR(30) NOT NULL, item INT NOT NULL, UNIQUE (no)) ENGINE=InnoDB",
 		"CREATE TABLE shop.stock (id INT NOT NULL PRIMARY KEY, n INT NOT NULL, sold INT NOT NULL DEFAULT 0) ENGINE=InnoDB", "INSERT INTO shop.stock (id, n) SELECT seq, 1000 FROM shop.seq_1_to_1000",
 		"INSERT INTO shop.orders (no, item) SELECT CONCAT('old-', seq), 1 + seq % 1000 FROM shop.seq_1_to_5000",
+		"CREATE TABLE shop.ticks (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, server BIGINT NOT NULL) ENGINE=InnoDB", "CREATE EVENT shop.tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO shop.ticks (server) VALUES (@@server_id)",
 		"CREATE TRIGGER shop.sell AFTER INSERT ON shop.orders FOR EACH ROW UPDATE stock SET sold = sold + 1 WHERE id = NEW.item")
 }
 
@@ -255,6 +256,14 @@ func TestDBSwitch(t *testing.T) {
 	s.stock()
 	s.sell(4)
 	s.thereBackAndThere()
+	// The trigger has fired once for each purchase, on whichever side it was made, and the event on both.
+	my := s.open(s.my, dbpair.Root, "shop")
+	defer my.Close()
+	for query, want := range map[string]string{"SELECT (SELECT SUM(sold) FROM stock) - (SELECT COUNT(*) FROM orders WHERE no NOT LIKE 'old-%')": "0", "SELECT COUNT(DISTINCT server) FROM ticks": "2"} {
+		if got := every(t, my, query); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, want %s", query, got, want)
+		}
+	}
 }
 
 // TestDBSwitchSysbench: the same with sysbench's oltp_read_write, in whose transactions a row of a ledger is written, and which

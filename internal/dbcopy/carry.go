@@ -58,6 +58,22 @@ func (t *Target) MakeObjects(ctx context.Context, set objects.Set, part objects.
 	return m, err
 }
 
+// MakeAsleep is MakeObjects of triggers and events, with no event enabled.
+func (t *Target) MakeAsleep(ctx context.Context, set objects.Set, tell func(string)) error {
+	return t.withObjects(ctx, "make at the target", func(c *sql.Conn, to objects.To) error {
+		to.Asleep = true
+		_, err := objects.Make(ctx, c, set, objects.Acting, to, nil, tell)
+		return err
+	})
+}
+
+// SwitchEvents enables the events that are enabled at the source, or disables them.
+func (t *Target) SwitchEvents(ctx context.Context, set objects.Set, on bool) error {
+	return t.withObjects(ctx, "switch events at the target", func(c *sql.Conn, to objects.To) error {
+		return objects.Switch(ctx, c, set, on, to)
+	})
+}
+
 // DropObjects drops what of a part of a set is at the target, and nothing else. What somebody changed there since is left:
 // *objects.DifferentError, when all else is dropped.
 func (t *Target) DropObjects(ctx context.Context, set objects.Set, part objects.Part) error {

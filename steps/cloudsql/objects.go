@@ -3,6 +3,7 @@ package cloudsql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -18,17 +19,20 @@ type ObjectsLook interface {
 	Name() string
 	// Objects reads the source's: of both masters, where there are two.
 	Objects(ctx context.Context) (objects.Set, error)
-	// LookObjects says which of the acting ones are at the target.
+	// LookObjects says which of them are at the target.
 	LookObjects(ctx context.Context, set objects.Set) (objects.State, error)
 }
 
 // ObjectsAct makes them at the target.
 type ObjectsAct interface {
 	ObjectsLook
-	// MakeObjects makes the acting ones that are missing; cut short, it is called again.
+	// MakeObjects makes those that are missing, events disabled; cut short, it is called again.
 	MakeObjects(ctx context.Context, set objects.Set, tell func(string)) error
 	// DropObjects drops those that are the set's; those that are gone are no error.
 	DropObjects(ctx context.Context, set objects.Set) error
+	// WakeEvents enables the events that are enabled at the source. SleepEvents disables them, and waits until none runs any more.
+	WakeEvents(ctx context.Context, set objects.Set) error
+	SleepEvents(ctx context.Context, set objects.Set) error
 }
 
 type onlyObjectsLook struct{ ObjectsLook }
@@ -130,7 +134,8 @@ func (ReadObjects) Undo(context.Context, *migrate.Scope[ObjectsLook], migrate.Re
 	return nil
 }
 
-// MakeObjects makes the source's triggers and events at the target: from here on they act there.
+// MakeObjects makes the source's triggers and events at the target, before its first write. Events are disabled until
+// where its log stands is recorded.
 type MakeObjects struct{ Read migrate.Ref[objects.Set] }
 
 // MadeObjects are those that were made.
@@ -154,7 +159,7 @@ func (st MakeObjects) Plan(ctx context.Context, s *migrate.Scope[ObjectsLook], r
 	if err != nil {
 		return p, err
 	}
-	if len(state.Missing)+len(state.Differ) == 0 && (rec.Complete || rec.Attempts == 0 && len(state.There) == 0) {
+	if len(state.Missing)+len(state.Altered()) == 0 && (rec.Complete || rec.Attempts == 0 && len(state.There)+len(state.Differ) == 0) {
 		if rec.Complete {
 			return migrate.Done(rec.Out), nil
 		}
@@ -186,8 +191,8 @@ func (st MakeObjects) Verify(ctx context.Context, s *migrate.Scope[ObjectsLook],
 	switch {
 	case err != nil:
 		return err
-	case len(state.Differ) > 0:
-		return &objects.DifferentError{Differences: state.Differ}
+	case len(state.Altered()) > 0:
+		return &objects.DifferentError{Differences: state.Altered()}
 	case len(state.Missing) > 0:
 		return fmt.Errorf("%s hasn't got: %s", s.C.Name(), strings.Join(state.Missing, ", "))
 	}
@@ -201,4 +206,97 @@ func (st MakeObjects) Undo(ctx context.Context, s *migrate.Scope[ObjectsAct], _ 
 		return err
 	}
 	return s.C.DropObjects(ctx, set)
+}
+
+// WakeEvents lets the events act at the target. They write from then on, so where its log stood is recorded before.
+type WakeEvents struct{ Read migrate.Ref[objects.Set] }
+
+// Awake are the events that act.
+type Awake struct {
+	Events []string `json:"events"`
+}
+
+// Spec is the step's.
+func (st WakeEvents) Spec() migrate.Spec {
+	return migrate.Spec{ID: "switch.target-events", Version: 1, Title: "let the events act at the target", Needs: []migrate.Dep{st.Read.Dep()}}
+}
+
+// events are those of a set that are enabled at the source.
+func events(set objects.Set) (out []string) {
+	for _, o := range set.Of(objects.Timed) {
+		if o.Runs.State == "ENABLED" {
+			out = append(out, o.String())
+		}
+	}
+	return out
+}
+
+// awake are those that act at the target.
+func awake(ctx context.Context, l ObjectsLook, set objects.Set) (out []string, err error) {
+	state, err := l.LookObjects(ctx, set)
+	for _, e := range events(set) {
+		if slices.Contains(state.There, e) {
+			out = append(out, e)
+		}
+	}
+	return out, err
+}
+
+// Plan lists those that are asleep. Events whose time has passed are on no server any more.
+func (st WakeEvents) Plan(ctx context.Context, s *migrate.Scope[ObjectsLook], rec migrate.Recorded[Awake]) (migrate.Plan[Awake], error) {
+	var p migrate.Plan[Awake]
+	set, err := migrate.Value(s, st.Read)
+	if err != nil {
+		return p, ifPlanned(err)
+	}
+	if rec.Complete || len(events(set)) == 0 { // what a person disables at the target later is his affair
+		return migrate.Done(Awake{Events: append([]string{}, rec.Out.Events...)}), nil
+	}
+	act, err := awake(ctx, s.C, set)
+	if err != nil {
+		return p, err
+	}
+	p.Want.Events = events(set)
+	for _, e := range p.Want.Events {
+		if !slices.Contains(act, e) {
+			p.Effects = append(p.Effects, migrate.Effect{Verb: "enable", Object: e, Detail: "at " + s.C.Name()})
+		}
+	}
+	return p, nil
+}
+
+// Run wakes them.
+func (st WakeEvents) Run(ctx context.Context, s *migrate.Scope[ObjectsAct], want Awake) (Awake, error) {
+	set, err := migrate.Value(s, st.Read)
+	if err != nil {
+		return want, err
+	}
+	return want, s.C.WakeEvents(ctx, set)
+}
+
+// Verify looks whether any is asleep.
+func (st WakeEvents) Verify(ctx context.Context, s *migrate.Scope[ObjectsLook], out Awake) error {
+	set, err := migrate.Value(s, st.Read)
+	if err != nil {
+		return err
+	}
+	state, err := s.C.LookObjects(ctx, set)
+	if err != nil {
+		return err
+	}
+	for _, e := range out.Events {
+		if !slices.Contains(state.There, e) && !slices.Contains(state.Over, e) {
+			return fmt.Errorf("%s isn't enabled at %s", e, s.C.Name())
+		}
+	}
+	return nil
+}
+
+// Undo puts them to sleep, before the way back is drained: shutting the target doesn't stop them.
+func (st WakeEvents) Undo(ctx context.Context, s *migrate.Scope[ObjectsAct], _ migrate.Recorded[Awake]) error {
+	set, err := migrate.Value(s, st.Read)
+	if err != nil {
+		return err
+	}
+	return s.C.SleepEvents(ctx, set)
 }

@@ -17,6 +17,7 @@ type fakeObjects struct {
 	p         *steptest.Process
 	set       objects.Set
 	there     []string
+	awake     []string // of the events
 	other     []string
 	trusts    bool
 	scheduler string
@@ -26,6 +27,7 @@ type fakeObjects struct {
 func newObjects(p *steptest.Process) *fakeObjects {
 	return &fakeObjects{p: p, trusts: true, scheduler: "ON", set: objects.Set{Schemas: []string{"shop"}, Objects: []objects.Object{
 		{Schema: "shop", Kind: objects.Trigger, Name: "sell", Create: "CREATE TRIGGER sell", Fires: &objects.Fires{Table: "orders", When: "AFTER", On: "INSERT", Order: "1"}},
+		{Schema: "shop", Kind: objects.Trigger, Name: "sold", Create: "CREATE TRIGGER sold", Fires: &objects.Fires{Table: "orders", When: "AFTER", On: "INSERT", Order: "2"}},
 		{Schema: "shop", Kind: objects.Event, Name: "nightly", Create: "CREATE EVENT nightly", Runs: &objects.Runs{State: "ENABLED"}}}}}
 }
 
@@ -37,7 +39,9 @@ func (f *fakeObjects) LookObjects(_ context.Context, set objects.Set) (objects.S
 	st := objects.State{Scheduler: f.scheduler, Trusts: f.trusts, Other: f.other, Differ: f.differs}
 	for _, o := range set.Of(objects.Acting) {
 		if slices.Contains(f.there, o.String()) {
-			st.There = append(st.There, o.String())
+			if o.Kind == objects.Trigger || slices.Contains(f.awake, o.String()) {
+				st.There = append(st.There, o.String())
+			}
 		} else {
 			st.Missing = append(st.Missing, o.String())
 		}
@@ -71,7 +75,23 @@ func (f *fakeObjects) DropObjects(_ context.Context, set objects.Set) error {
 	return nil
 }
 
-func (f *fakeObjects) state() string { return fmt.Sprint(slices.Sorted(slices.Values(f.there))) }
+func (f *fakeObjects) WakeEvents(context.Context, objects.Set) error {
+	if len(f.awake) > 0 {
+		return f.p.Look()
+	}
+	return f.p.Act("wake nightly", nil, func() error { f.awake = []string{"event shop.nightly"}; return nil })
+}
+
+func (f *fakeObjects) SleepEvents(context.Context, objects.Set) error {
+	if len(f.awake) == 0 {
+		return f.p.Look()
+	}
+	return f.p.Act("sleep nightly", nil, func() error { f.awake = nil; return nil })
+}
+
+func (f *fakeObjects) state() string {
+	return fmt.Sprint(slices.Sorted(slices.Values(f.there)), f.awake)
+}
 
 func (f *fakeObjects) eye() migrate.Eye[ObjectsLook] { return migrate.Look("target", OnlyObjects(f)) }
 
@@ -84,6 +104,21 @@ func TestMakeObjectsStep(t *testing.T) {
 				migrate.Add(rb, MakeObjects{Read: steptest.Given(rb, "switch.read-objects", f.set)}, f.eye(), hand)
 			},
 			Spoil: []steptest.Spoil{{Name: "one is gone", Do: func() { f.there = f.there[:1] }}, {Name: "one was changed", Do: func() { f.differs = []objects.Difference{{Object: "trigger shop.sell"}} }}}}
+	}})
+}
+
+func TestWakeEventsStep(t *testing.T) {
+	steptest.Run(t, steptest.Case{NotTwice: "what is awake before the switch is refused by the check", New: func(_ *testing.T, p *steptest.Process) steptest.World {
+		f := newObjects(p)
+		for _, o := range f.set.Objects {
+			f.there = append(f.there, o.String())
+		}
+		return steptest.World{State: f.state,
+			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
+				hand := migrate.Maker[migrate.Rehearsal]("target", func(context.Context, migrate.Stamp) (ObjectsAct, error) { return f, nil })
+				migrate.Add(rb, WakeEvents{Read: steptest.Given(rb, "switch.read-objects", f.set)}, f.eye(), hand)
+			},
+			Spoil: []steptest.Spoil{{Name: "asleep again", Do: func() { f.awake = nil }}}}
 	}})
 }
 

@@ -97,7 +97,9 @@ func (m *Masters) Triggers(ctx context.Context, schemas []string) ([]Trigger, er
 }
 
 // DropTriggers drops them at the followed one.
-func (m *Masters) DropTriggers(ctx context.Context, ts []Trigger) error { return m.all[0].DropTriggers(ctx, ts) }
+func (m *Masters) DropTriggers(ctx context.Context, ts []Trigger) error {
+	return m.all[0].DropTriggers(ctx, ts)
+}
 
 // RestoreTriggers makes them again there.
 func (m *Masters) RestoreTriggers(ctx context.Context, ts []Trigger) error {

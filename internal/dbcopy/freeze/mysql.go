@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
@@ -118,25 +119,29 @@ func (m *MySQL) freeze(ctx context.Context, c *sql.Conn, lock []Account, keep []
 	if err != nil {
 		return at, nil, err
 	}
-	// Those that are just signing in are ended too: whoever begins to after this is refused.
-	some, err := endSessions(ctx, c, targetSessions(append([]string{me.User}, keep...)))
-	ended = append(ended, some...)
-	if err == nil {
-		err = gone(ctx, c, "performance_schema.processlist", some)
+	// Whoever begins to sign in after this is refused; who was let in just before may turn up after the others were ended.
+	for {
+		some, err := endSessions(ctx, c, targetSessions(append([]string{me.User}, keep...)))
+		ended = append(ended, some...)
+		if err == nil {
+			err = gone(ctx, c, "performance_schema.processlist", some)
+		}
+		if err != nil {
+			return at, ended, err
+		}
+		s, err := lookTarget(ctx, c, keep)
+		switch {
+		case err != nil:
+			return at, ended, err
+		case len(s.Open) > 0:
+			return at, ended, fmt.Errorf("these can still sign in: %s; somebody made or unlocked them just now", s.Open)
+		case s.Sessions == 0:
+			return s.Logged, ended, nil
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return at, ended, fmt.Errorf("%d sessions are open, and nobody may sign in: %w", s.Sessions, err)
+		}
 	}
-	if err != nil {
-		return at, ended, err
-	}
-	s, err := lookTarget(ctx, c, keep)
-	switch {
-	case err != nil:
-		return at, ended, err
-	case len(s.Open) > 0:
-		return at, ended, fmt.Errorf("these can still sign in: %s; somebody made or unlocked them just now", s.Open)
-	case s.Sessions > 0:
-		return at, ended, fmt.Errorf("%d sessions began while others were ended, and nobody may sign in", s.Sessions)
-	}
-	return s.Logged, ended, nil
 }
 
 // Thaw unlocks the accounts that Freeze locked.

@@ -136,7 +136,7 @@ func Make(ctx context.Context, c *sql.Conn, s Set, p Part, to To, alter func(con
 		return out, &DifferentError{st.Differ}
 	}
 	var bad []compat.Finding
-	if p == Acting {
+	if p == Acting && !to.Asleep {
 		bad = append(bad, Set{Objects: st.missing}.Scheduler("ON", st.Scheduler)...)
 	}
 	for _, o := range st.missing {
@@ -206,6 +206,48 @@ func (w Written) run(ctx context.Context, c *sql.Conn, alter func(context.Contex
 		}
 	}
 	return alter(ctx, w.Create)
+}
+
+// Altered are those that differ in more than being enabled or disabled.
+func (st State) Altered() []Difference {
+	return slices.DeleteFunc(slices.Clone(st.Differ), func(d Difference) bool { return d.state })
+}
+
+// Switch enables the events of a set that are enabled at the source, or disables them; what isn't there is passed over. Else they
+// stay as they were made: their schedules too.
+func Switch(ctx context.Context, c *sql.Conn, s Set, on bool, to To) error {
+	to.Asleep = false
+	alter := func(ctx context.Context, stmt string) error { _, err := c.ExecContext(ctx, stmt); return err }
+	d := defaults{c: c, alter: alter}
+	if err := d.restore(ctx); err != nil {
+		return err
+	}
+	st, err := Look(ctx, c, s, Timed, to)
+	if err != nil {
+		return err
+	}
+	for _, o := range st.there {
+		if o.Runs.State != "ENABLED" || slices.Contains(st.There, o.String()) == on {
+			continue
+		}
+		if err := switchOne(ctx, c, o, on, to, &d); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", o, err), d.restored(ctx))
+		}
+	}
+	return d.restore(ctx)
+}
+
+// switchOne enables or disables one. An ALTER takes the session's settings and the schema's default collation as a CREATE does.
+func switchOne(ctx context.Context, c *sql.Conn, o Object, on bool, to To, d *defaults) error {
+	w, err := o.Write(to)
+	if err == nil && w.SchemaCollation != "" {
+		err = d.set(ctx, to.home(o.Schema), w.SchemaCollation)
+	}
+	if err != nil {
+		return err
+	}
+	w.Create = "ALTER EVENT " + ddl.Quote(to.home(o.Schema)) + "." + ddl.Quote(o.Name) + map[bool]string{true: " ENABLE", false: " DISABLE"}[on]
+	return w.Run(ctx, c)
 }
 
 // Drop drops what of a part is there and is the set's, in reverse. Events that were enabled or disabled since are the set's. What

@@ -39,6 +39,7 @@ type Part string
 const (
 	Still  Part = "still"  // functions, procedures, packages
 	Acting Part = "acting" // triggers, events
+	Timed  Part = "timed"  // of the acting: events
 )
 
 // Part says to which part objects of this kind belong.
@@ -47,6 +48,11 @@ func (k Kind) Part() Part {
 		return Acting
 	}
 	return Still
+}
+
+// in says whether objects of this kind are of a part.
+func (k Kind) in(p Part) bool {
+	return k.Part() == p || p == Timed && k == Event
 }
 
 // Set is what schemas have, in the order in which it is to be made. It is journaled as JSON.
@@ -107,7 +113,7 @@ func (o Object) drop() string { return "DROP " + strings.ToUpper(string(o.Kind))
 // Of gives the objects of a part.
 func (s Set) Of(p Part) (out []Object) {
 	for _, o := range s.Objects {
-		if o.Kind.Part() == p {
+		if o.Kind.in(p) {
 			out = append(out, o)
 		}
 	}
