@@ -55,7 +55,7 @@ func TestServicesAreSeenFromOutside(t *testing.T) {
 	}
 }
 
-// status shows them, in text and as JSON.
+// status shows them, in text and as JSON; not one that the journal says was stopped.
 func TestStatusShowsServices(t *testing.T) {
 	state := t.TempDir()
 	const id = "20261123-010203-7f3a"
@@ -67,15 +67,15 @@ func TestStatusShowsServices(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string][]byte{"journal.jsonl": text, servicesFile: []byte(`[{"service":"follow.rows","up":true,"lag":5,"at":"2026-11-23T01:02:03Z"}]`)} {
+	for name, text := range map[string][]byte{"journal.jsonl": text, servicesFile: []byte(`[{"service":"cut.reverse","up":true,"lag":5,"at":"2026-11-23T01:02:03Z"},{"service":"follow.rows","up":true,"lag":5,"at":"2026-11-23T01:02:03Z"}]`)} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if exit, out, errs := slipway(t, state, "--state", state, "status", id); exit != exitDone || !strings.Contains(out, "service follow.rows does not run") {
+	if exit, out, errs := slipway(t, state, "--state", state, "status", id); exit != exitDone || !strings.Contains(out, "service cut.reverse does not run") || strings.Contains(out, "service follow.rows does not run") {
 		t.Errorf("exit %d: %s%s", exit, out, errs)
 	}
-	if exit, out, errs := slipway(t, state, "--state", state, "-o", "json", "status", id); exit != exitDone || !strings.Contains(out, `"services":[{"service":"follow.rows","up":true,"lag":5,"at":"2026-11-23T01:02:03Z"}]`) {
+	if exit, out, errs := slipway(t, state, "--state", state, "-o", "json", "status", id); exit != exitDone || !strings.Contains(out, `"services":[{"service":"cut.reverse","up":true,"lag":5,"at":"2026-11-23T01:02:03Z"}]`) {
 		t.Errorf("exit %d: %s%s", exit, out, errs)
 	}
 	if err := os.WriteFile(filepath.Join(dir, servicesFile), []byte("[{"), 0o600); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -71,6 +72,10 @@ func newStatus(p *program) *cobra.Command {
 			if s.Services, err = readServices(r.dir.Path()); err != nil {
 				return err
 			}
+			s.Services = slices.DeleteFunc(s.Services, func(h serviceHealth) bool { // the journal says that it was stopped
+				st, _ := r.history.Step(h.Service)
+				return st.State == migrate.ServiceIsDown
+			})
 			return p.print(s, func(w io.Writer) error { return writeStatus(w, r, s) })
 		},
 	}
