@@ -12,10 +12,10 @@ lab := bin/slipway-lab
 recordings := $(or $(SLIPWAY_SHARED),../shared)/gcp-recordings
 
 # What is missing on this machine is said in one line, before anything is begun.
-lack := $(if $(filter rehearse test soak bench-db,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
+lack := $(if $(filter rehearse test soak bench-db bench-switch,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
 $(if $(lack),$(error $(lack)))
 
-.PHONY: help build check rehearse test soak bench bench-db clean setup
+.PHONY: help build check rehearse test soak bench bench-db bench-switch clean setup
 .NOTPARALLEL:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make soak       rehearsals killed at 50 random instants and more (SEED=N draws the instants of an earlier one)'
 	@echo 'make bench      the benchmarks'
 	@echo 'make bench-db   the copy beside mydumper and mariadb-dump, on two real servers (Debian 12, Go, root)'
+	@echo 'make bench-switch  how long a shop gets no answer while its database is switched, 20 times (Debian 12, Go, root)'
 	@echo 'make clean      take the lab down and remove bin; the caches in /var/cache/slipway-lab stay'
 
 build:
@@ -54,6 +55,9 @@ bench:
 
 bench-db: setup build
 	PATH=$(CURDIR)/bin:$$PATH go test -tags bench -timeout 2h -v -run '^TestBench$$' -count 1 ./internal/dbcopy/bench
+
+bench-switch: setup build
+	PATH=$(CURDIR)/bin:$$PATH go test -tags lab,bench -timeout 1h -v -run '^TestBenchSwitch$$' -count 1 ./cmd/slipway
 
 clean:
 	@if [ -x $(lab) ]; then $(lab) down; fi

@@ -39,6 +39,7 @@ type switched struct {
 	dir        string
 	schema     string
 	tables     []string      // of the schema, each with a key id
+	pause      time.Duration // of each customer between two purchases
 	ledger     string        // gives the number of each purchase that is there
 	longest    time.Duration // without an answered write
 	mu         sync.Mutex
@@ -60,7 +61,7 @@ func newSwitched(t *testing.T, ctx context.Context, schema string) *switched {
 			t.Error(err)
 		}
 	})
-	s := &switched{T: t, ctx: ctx, lab: lab, dir: t.TempDir(), schema: schema, stop: make(chan struct{})}
+	s := &switched{T: t, ctx: ctx, lab: lab, dir: t.TempDir(), schema: schema, stop: make(chan struct{}), pause: 20 * time.Millisecond}
 	server := func(start func(context.Context, string, dbpair.Options) (*dbpair.Server, error), name string, args ...string) *dbpair.Server {
 		x, err := start(ctx, name, dbpair.Options{Args: args})
 		if err != nil {
@@ -130,7 +131,7 @@ func (s *switched) sell(customers int) {
 				select {
 				case <-s.stop:
 					return
-				case <-time.After(20 * time.Millisecond):
+				case <-time.After(s.pause):
 				}
 				side := int(s.side.Load())
 				no := fmt.Sprintf("c%d-%d", c, n)
