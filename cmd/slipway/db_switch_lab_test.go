@@ -203,9 +203,34 @@ func (s *switched) sellsAt(side int, carrier *bytes.Buffer) {
 	from := s.atSide[side].Load()
 	for began := time.Now(); s.atSide[side].Load() < from+150; time.Sleep(20 * time.Millisecond) {
 		if time.Since(began) > 30*time.Second {
-			s.Fatalf("nobody is served at side %d\n%s", side, carrier)
+			s.Fatalf("nobody is served at side %d; they ask at %d\n%s\n%s", side, s.side.Load(), s.sessions(), carrier)
 		}
 	}
+}
+
+// sells waits for some purchases more, at whichever side.
+func (s *switched) sells(carrier *bytes.Buffer) {
+	s.Helper()
+	from := s.atSide[0].Load() + s.atSide[1].Load()
+	for began := time.Now(); s.atSide[0].Load()+s.atSide[1].Load() < from+100; time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			s.Fatalf("nobody is served; they ask at side %d\n%s\n%s", s.side.Load(), s.sessions(), carrier)
+		}
+	}
+}
+
+// sessions are both sides', for who reads a failure.
+func (s *switched) sessions() (out string) {
+	for _, x := range []struct {
+		server *dbpair.Server
+		user   string
+	}{{s.a, switchAccount}, {s.b, switchAccount}, {s.my, dbpair.Root}} {
+		db := s.open(x.server, x.user, "")
+		out += x.server.Name + ": read_only " + strings.Join(every(s.T, db, "SELECT @@global.read_only"), "") + "\n  " +
+			strings.Join(every(s.T, db, "SELECT CONCAT_WS(' ', ID, USER, COMMAND, TIME, STATE, INFO) FROM information_schema.PROCESSLIST"), "\n  ") + "\n"
+		_ = db.Close() // nothing was written
+	}
+	return out
 }
 
 // same holds when each answered purchase is on both sides and all rows are equal, by an oracle of the test's own.
