@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
@@ -67,7 +68,8 @@ func (m *MariaDB) DropTriggers(ctx context.Context, ts []Trigger) error {
 	return nil
 }
 
-// RestoreTriggers makes those again that aren't there, each as it was: with its definer, its modes and its character sets.
+// RestoreTriggers makes those again that aren't there, each as it was: with its definer, its modes and its character sets (but for the client's, of a text that isn't ASCII: that is
+// utf8mb4 then).
 func (m *MariaDB) RestoreTriggers(ctx context.Context, ts []Trigger) error {
 	c, done, err := signIn(ctx, m.ep)
 	if err != nil {
@@ -82,8 +84,12 @@ func (m *MariaDB) RestoreTriggers(ctx context.Context, ts []Trigger) error {
 		if len(there) > 0 {
 			continue
 		}
+		client := t.Charset
+		if strings.ContainsFunc(t.Create, func(r rune) bool { return r > unicode.MaxASCII }) {
+			client = "utf8mb4" // what it is sent in; the text matters more than in what it was typed
+		}
 		for _, stmt := range []string{
-			"SET SESSION sql_log_bin = 0, character_set_client = " + quote(t.Charset) + ", collation_connection = " + quote(t.Collation) + ", sql_mode = " + quote(t.Mode),
+			"SET SESSION sql_log_bin = 0, character_set_client = " + quote(client) + ", collation_connection = " + quote(t.Collation) + ", sql_mode = " + quote(t.Mode),
 			"USE " + ddl.Quote(t.Schema),
 			strings.TrimSpace(t.Create),
 		} {
