@@ -29,9 +29,9 @@ type MastersAct interface {
 	Freeze(ctx context.Context, wants []freeze.Want, o freeze.Options) ([]freeze.Stopped, binlog.MariaDB, error)
 	// Thaw takes a freeze back, whole or torn, as often as it is called.
 	Thaw(ctx context.Context, wants []freeze.Want) error
-	// DropTriggers drops triggers at the first; those that are gone already are no error.
+	// DropTriggers drops triggers at the first, one after another in this order; those that are gone already are no error.
 	DropTriggers(ctx context.Context, ts []freeze.Trigger) error
-	// RestoreTriggers makes those again that aren't there, as they were.
+	// RestoreTriggers makes those again that aren't there, as they were, in this order: each fires after those that are there.
 	RestoreTriggers(ctx context.Context, ts []freeze.Trigger) error
 }
 

@@ -3,6 +3,7 @@ package mariadb
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 	"github.com/slipway-dev/slipway/migrate"
@@ -48,9 +49,12 @@ func (st Triggers) Plan(ctx context.Context, s *migrate.Scope[MastersLook], rec 
 	return p, nil
 }
 
-// Run drops them.
+// Run drops them, the last first: of those that fire on the same event, one that is made again fires after those that are
+// there, so what is left when this stops half way must be the first ones.
 func (st Triggers) Run(ctx context.Context, s *migrate.Scope[MastersAct], want TriggersOut) (TriggersOut, error) {
-	return want, s.C.DropTriggers(ctx, want.Triggers)
+	lastFirst := slices.Clone(want.Triggers)
+	slices.Reverse(lastFirst)
+	return want, s.C.DropTriggers(ctx, lastFirst)
 }
 
 // Verify looks whether there are any.
