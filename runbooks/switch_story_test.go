@@ -185,8 +185,10 @@ func tellSwitch(t *testing.T, st switchStory, parallel int, set func(*switchWorl
 		told.kinds = sortedKeys(w.done)
 		bad = append(bad, w.ends(st, was)...)
 		h, err := migrate.ReadHistory(d.Process(crashfs.NewLife(0)))
-		if want := st.state(); err != nil || h.State(false) != want || h.Torn != nil {
-			bad = append(bad, fmt.Sprintf("history: %s, %v; want %s", h.State(false), err, want))
+		if err != nil {
+			bad = append(bad, fmt.Sprintf("history: %v", err))
+		} else if want := st.state(); h.State(false) != want || h.Torn != nil {
+			bad = append(bad, fmt.Sprintf("history: %s, torn %v; want %s", h.State(false), h.Torn, want))
 		}
 		if len(bad) > 0 {
 			told.bad = append(lives, bad...)
