@@ -46,7 +46,7 @@ func (r *Run) above(keeps StepID) (set []*node) {
 // mustDrain: the service is brought to its tip before it is stopped, so the way back needs it up.
 func (s *session) mustDrain(n *node) bool {
 	st := s.r.step(n.spec.ID)
-	return n.kind == kindService && n.spec.OnRollback == Drain && st.started && !st.stopped
+	return n.kind == kindService && n.spec.OnRollback == Drain && st.started && !st.stopped && (st.carries || !n.fed)
 }
 
 func (s *session) wayBackIsOpen(ctx context.Context, set []*node) error {
@@ -126,7 +126,7 @@ func (s *session) startForTheWayBack(ctx context.Context) {
 		if n.kind != kindService || !st.started || st.stopped || ctx.Err() != nil {
 			continue
 		}
-		if !s.isUndoing(n.spec.ID) || n.spec.OnRollback == Drain {
+		if !s.isUndoing(n.spec.ID) || s.mustDrain(n) {
 			_ = s.start(ctx, n)
 		}
 	}
@@ -190,7 +190,7 @@ func (s *session) bringToRest(ctx context.Context, n *node, st stepState) error 
 	if n.kind != kindService || !st.started || st.stopped {
 		return nil
 	}
-	if n.spec.OnRollback == Stop {
+	if !s.mustDrain(n) {
 		return s.drop(n)
 	}
 	tip, err := n.tip(ctx, s.call(n))

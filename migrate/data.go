@@ -18,6 +18,7 @@ type (
 	intentData struct {
 		Want    json.RawMessage `json:"want"`
 		Effects []Effect        `json:"effects,omitempty"`
+		Feeds   []StepID        `json:"feeds,omitempty"` // services that have something to carry from here on
 		// Deadline is when the phase must be over, of the intent that begins a phase with a limit.
 		Deadline time.Time `json:"deadline,omitzero"`
 	}

@@ -45,7 +45,7 @@ func (s *session) once(ctx context.Context, n *node) error {
 	if p.done != nil {
 		return s.append(journal.Done, n, doneData{Out: p.done})
 	}
-	if err := s.append(journal.Intent, n, intentData{Want: p.want, Effects: p.effects}); err != nil {
+	if err := s.append(journal.Intent, n, intentData{Want: p.want, Effects: p.effects, Feeds: n.feeds}); err != nil {
 		return err
 	}
 	c := s.call(n)

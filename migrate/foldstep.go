@@ -63,6 +63,11 @@ func (f *folding) intent() error {
 	s.stage, s.undone = stageIntent, ""
 	s.intents++
 	s.in.begins(s, f.rec.Time, d.Deadline)
+	for _, id := range d.Feeds {
+		if fed := f.h.steps[id]; fed != nil {
+			fed.carries = true
+		}
+	}
 	s.begin(Running, f.rec.Time)
 	f.emit(StepStarted{f.when, s.ID, s.Phase, s.Title, f.rec.Attempt, d.Effects, d.Deadline})
 	return nil

@@ -20,6 +20,8 @@ type node struct {
 	deps    []Dep         // of its eye and hand, and what Add was told
 	needs   []StepID
 	reads   map[StepID]bool // the same as a set: what Value may ask for
+	feeds   []StepID        // services that have something to carry once it has begun
+	fed     bool            // a service: some step feeds it
 	waits   []*node         // those of the same stretch that come before it
 	frees   []*node         // and those that wait for it
 	origin  Origin

@@ -197,6 +197,14 @@ func (n *node) wire(b *book) {
 			waitFor(m)
 		}
 	}
+	for _, d := range n.spec.Feeds {
+		m := b.byID[d.id]
+		if m == nil || m.kind != kindService {
+			n.bad.add("%s: feeds %q, which is no service that was added before it", n.spec.ID, d.id)
+			continue
+		}
+		n.feeds, m.fed = append(n.feeds, d.id), true
+	}
 	for _, d := range n.spec.Ends {
 		if b.byID[d.id] == nil {
 			n.bad.add("%s: ends %q, which was not added before it", n.spec.ID, d.id)

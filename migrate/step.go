@@ -108,6 +108,9 @@ type Spec struct {
 	// Ends are earlier steps whose results no longer hold once this one has begun, rightly: a resume does not take that
 	// for drift.
 	Ends []Dep
+	// Feeds are services that carry what can happen once this step has begun. Before any step that feeds a service has begun,
+	// there is nothing for it to carry: it needn't be up to go back then, and is stopped and not drained.
+	Feeds []Dep
 	// Timeout bounds each single call of Plan, Run, Verify and Undo; DefaultTimeout when zero. It ends in an error that
 	// is ErrTimeout.
 	Timeout time.Duration

@@ -35,6 +35,7 @@ type stepState struct {
 	window   window          // of its phase, when it was last begun; none once the phase is over
 
 	started, stopped bool // services
+	carries          bool // a service: a step that feeds it has begun since it was last undone
 	pos              json.RawMessage
 	gate             GateDecision
 	deadline         time.Time
