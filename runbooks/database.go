@@ -68,9 +68,10 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 	migrate.Add(rb, cloudsql.Counters{}, w.Pair, w.Change)
 	began := migrate.Add(rb, cloudsql.Begin{}, w.Pair, w.Change)
 	back := migrate.AddService(rb, stream.Follow{ID: "switch.reverse", Title: "carry what the target commits back to the source", Begin: &began, Back: migrate.Drain}, w.Back, w.Reverse)
-	migrate.Add(rb, cloudsql.Canary{Begin: began, After: []migrate.Dep{back.Dep()}, Timeout: db.Switch}, w.Pair, w.Change)
-	migrate.Add(rb, cloudsql.WakeEvents{Read: read}, w.Objects, w.Make)
-	migrate.Add(rb, cloudsql.Open{Shut: shut}, w.Pair, w.Change)
+	carried := []migrate.Dep{back.Dep()}
+	migrate.Add(rb, cloudsql.Canary{Begin: began, After: carried, Timeout: db.Switch}, w.Pair, w.Change)
+	migrate.Add(rb, cloudsql.WakeEvents{Read: read, Back: carried}, w.Objects, w.Make)
+	migrate.Add(rb, cloudsql.Open{Shut: shut, Back: carried}, w.Pair, w.Change)
 
 	rb.Phase("watch")
 	migrate.AddGate(rb, migrate.Gate{ID: "finalize", Title: "end the way back: from here on the source gets no more writes", PointOfNoReturn: true, Healthy: []migrate.Dep{back.Dep()}, MaxLag: db.MaxLag, Show: db.Finalize})

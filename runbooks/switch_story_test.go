@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/migrate/journal"
 	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
@@ -29,6 +30,10 @@ func switchBook(w *switchWorld) *migrate.Runbook[migrate.Cutover] {
 		Masters: migrate.Look("source", mariadb.OnlyMasters(m)),
 		Ready:   migrate.Look("source", mariadb.OnlyReady(m)),
 		Freeze:  changing[mariadb.MastersAct]("source", m),
+		Events:  migrate.Look("source", mariadb.OnlyEvents(m)),
+		Disable: changing[mariadb.EventsAct]("source", m),
+		Objects: migrate.Look("target", cloudsql.OnlyObjects(p)),
+		Make:    changing[cloudsql.ObjectsAct]("target", p),
 		Pair:    migrate.Look("target", cloudsql.OnlyPair(p)),
 		Change:  changing[cloudsql.PairAct]("target", p),
 		Compare: migrate.Look("target", cloudsql.OnlyCompare(p)),
@@ -45,10 +50,11 @@ func changing[A any](what string, a A) migrate.Hand[migrate.Cutover, A] {
 
 // switchStory is a switch from its beginning to its end, however often its process is killed.
 type switchStory struct {
-	name string
-	back func(context.Context, *migrate.Run) error // how a person takes it back while he watches; nil: he doesn't
-	stay bool                                      // it isn't tried a second time
-	set  func(*switchWorld)                        // what goes wrong in the world until the source lets customers in again
+	name  string
+	back  func(context.Context, *migrate.Run) error // how a person takes it back while he watches; nil: he doesn't
+	still bool                                      // no event is enabled at the source
+	stay  bool                                      // it isn't tried a second time
+	set   func(*switchWorld)                        // what goes wrong in the world until the source lets customers in again
 }
 
 // wish is why a person takes a switch back.
@@ -66,6 +72,15 @@ func switchStories() []switchStory {
 		{name: "a step fails in the switch, then switched and finalized", set: func(w *switchWorld) {
 			w.fail = func(what string) error {
 				if what == "send a canary" && w.done["let write at db1"] == 0 {
+					return errInjected
+				}
+				return nil
+			}
+		}},
+		{name: "no event is enabled, taken back from watch, switched again and finalized", back: abort, still: true},
+		{name: "the way back breaks before the target opens, then switched and finalized", set: func(w *switchWorld) {
+			w.fail = func(what string) error {
+				if what == "apply back" && w.done["let write at db1"] == 0 {
 					return errInjected
 				}
 				return nil
@@ -151,6 +166,9 @@ func tellSwitch(t *testing.T, st switchStory, parallel int, set func(*switchWorl
 				set(w)
 			}
 		}
+		if st.still {
+			w.still, w.events = true, [2][]freeze.Event{}
+		}
 		was := w.masters()
 		var lives, bad []string
 		for i := 0; ; i++ {
@@ -208,10 +226,10 @@ func (st switchStory) state() migrate.State {
 func (w *switchWorld) ends(st switchStory, was string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var canaries []string
-	for _, key := range sortedKeys(w.target.rows) {
-		if strings.HasPrefix(key, "canary-") {
-			canaries = append(canaries, key)
+	var canaries []string // the last: one of a switch that took itself back before the target opened needn't have come
+	for _, l := range w.target.log {
+		if strings.HasPrefix(l.key, "canary-") {
+			canaries = []string{l.key}
 		}
 	}
 	if len(canaries) == 0 {

@@ -122,6 +122,10 @@ type switchWorld struct {
 	source   *dbSide
 	late     []logged // written at db2, and not yet at db1, which is the one that is followed
 	triggers []freeze.Trigger
+	events   [2][]freeze.Event // of the masters, enabled; who defined them writes in spite of read_only
+	made     []string          // triggers and events at the target
+	awake    bool              // the events there
+	still    bool              // no event is enabled at the source
 	target   *dbSide
 	entry    *door // of the target
 	newest   *reached
@@ -141,10 +145,13 @@ type switchWorld struct {
 
 var allTriggers = []freeze.Trigger{{Schema: "shop", Name: "one", Create: "CREATE TRIGGER one"}, {Schema: "shop", Name: "two", Create: "CREATE TRIGGER two"}}
 
+var nightly = freeze.Event{Schema: "shop", Name: "nightly", Definer: freeze.Account{User: "boss", Host: "%"}}
+
 func newSwitchWorld() *switchWorld {
 	w := &switchWorld{life: crashfs.NewLife(0), source: newSide(), target: newSide(), triggers: slices.Clone(allTriggers),
-		doors: [2]*door{newDoor(false, "app", "boss", "old, locked"), newDoor(true, "app", "boss")},
-		entry: newDoor(false, "app", "boss", "old, locked"), given: map[uint64]bool{}, done: map[string]int{}, open: [2]bool{true, false}}
+		doors:  [2]*door{newDoor(false, "app", "boss", "old, locked"), newDoor(true, "app", "boss")},
+		events: [2][]freeze.Event{{nightly}, {}},
+		entry:  newDoor(false, "app", "boss", "old, locked"), given: map[uint64]bool{}, done: map[string]int{}, open: [2]bool{true, false}}
 	for range 3 { // what was copied
 		w.write(w.source, 1)
 	}
@@ -200,6 +207,9 @@ func (w *switchWorld) shop() {
 	if w.ticks%5 == 0 {
 		w.replicate()
 	}
+	if w.ticks%3 == 0 {
+		w.tick()
+	}
 	c := []struct {
 		user string
 		at   int
@@ -213,6 +223,19 @@ func (w *switchWorld) shop() {
 	case w.followed && w.entry.lets(c.user):
 		if w.newest == nil || w.newest.begin > len(w.target.log) {
 			w.wrong("a customer writes at the target, and no way back has begun")
+		}
+		w.write(w.target, 1)
+	}
+}
+
+// tick lets the events write, wherever they are enabled: nobody need be let in for that.
+func (w *switchWorld) tick() {
+	if slices.Contains(w.events[db1], nightly) {
+		w.write(w.source, 1)
+	}
+	if w.awake {
+		if w.newest == nil || w.newest.begin > len(w.target.log) {
+			w.wrong("an event writes at the target, and no way back has begun")
 		}
 		w.write(w.target, 1)
 	}
@@ -236,6 +259,12 @@ func (w *switchWorld) look(after string) {
 		if open[i] && !w.open[i] {
 			w.has(side, w.ledger, "it opens after "+after)
 		}
+	}
+	if open[0] && (w.awake || len(w.made) > 0) {
+		w.wrong("after %s the source is open, and at the target there are %v, awake %t", after, w.made, w.awake)
+	}
+	if open[1] && w.newest != nil && (len(w.made) != 3 || w.awake == w.still) {
+		w.wrong("after %s the target is open, and there are %v, awake %t", after, w.made, w.awake)
 	}
 	if open[0] && !slices.Equal(w.triggers, allTriggers) {
 		w.wrong("after %s the source is open, and its triggers are %v", after, w.triggers)

@@ -209,7 +209,10 @@ func (st MakeObjects) Undo(ctx context.Context, s *migrate.Scope[ObjectsAct], _ 
 }
 
 // WakeEvents lets the events act at the target. They write from then on, so where its log stood is recorded before.
-type WakeEvents struct{ Read migrate.Ref[objects.Set] }
+type WakeEvents struct {
+	Read migrate.Ref[objects.Set]
+	Back []migrate.Dep // what carries the writes back
+}
 
 // Awake are the events that act.
 type Awake struct {
@@ -218,7 +221,7 @@ type Awake struct {
 
 // Spec is the step's.
 func (st WakeEvents) Spec() migrate.Spec {
-	return migrate.Spec{ID: "switch.target-events", Version: 1, Title: "let the events act at the target", Needs: []migrate.Dep{st.Read.Dep()}}
+	return migrate.Spec{ID: "switch.target-events", Version: 1, Title: "let the events act at the target", Needs: append([]migrate.Dep{st.Read.Dep()}, st.Back...), Feeds: st.Back}
 }
 
 // events are those of a set that are enabled at the source.

@@ -10,8 +10,8 @@ import (
 
 // Open lets the accounts in that Shut locked: from here on the target is what is written to.
 type Open struct {
-	Shut  migrate.Ref[ShutOut]
-	After []migrate.Dep
+	Shut migrate.Ref[ShutOut]
+	Back []migrate.Dep // what carries the writes back
 }
 
 // Opened are the accounts that were let in.
@@ -21,7 +21,7 @@ type Opened struct {
 
 // Spec is the step's.
 func (st Open) Spec() migrate.Spec {
-	return migrate.Spec{ID: "switch.open-target", Version: 1, Title: "open the target", Needs: append([]migrate.Dep{st.Shut.Dep()}, st.After...), Ends: []migrate.Dep{st.Shut.Dep()}}
+	return migrate.Spec{ID: "switch.open-target", Version: 1, Title: "open the target", Needs: append([]migrate.Dep{st.Shut.Dep()}, st.Back...), Ends: []migrate.Dep{st.Shut.Dep()}, Feeds: st.Back}
 }
 
 // Plan says who is let in.
