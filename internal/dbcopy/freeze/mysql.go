@@ -64,7 +64,9 @@ func lookTarget(ctx context.Context, c *sql.Conn, keep []string) (TargetState, e
 		}
 	}
 	sortAccounts(s.Open)
-	running, err := rows(ctx, c, targetSessions(append([]string{me.User}, keep...))+" AND USER <> 'unauthenticated user'")
+	// Who is just signing in isn't counted: as soon as he is let in his command is another one, and locked accounts are not let in.
+	// A shop that asks for its database all the time would make a target that is shut look open.
+	running, err := rows(ctx, c, targetSessions(append([]string{me.User}, keep...))+" AND USER <> 'unauthenticated user' AND COMMAND <> 'Connect'")
 	if err != nil {
 		return s, fmt.Errorf("ask for sessions: %w", err)
 	}

@@ -234,3 +234,41 @@ func TestEventsComeBack(t *testing.T) {
 		t.Errorf("at the other master they are %s", got)
 	}
 }
+
+// TestShutLooksShut: a target whose accounts are locked has no sessions, though a shop asks for its database all the time.
+func TestShutLooksShut(t *testing.T) {
+	root := as(t, servers.my, dbpair.Root, "")
+	exec(t, root, "CREATE USER asker@'%' IDENTIFIED BY '"+dbpair.Password+"' ACCOUNT LOCK")
+	t.Cleanup(func() { exec(t, root, "DROP USER asker@'%'") })
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	for range 12 {
+		db := as(t, servers.my, "asker", "")
+		asking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if db.PingContext(context.Background()) == nil {
+						t.Error("a locked account signed in")
+						return
+					}
+				}
+			}
+		})
+	}
+	m := NewMySQL(endpoint(servers.my, dbpair.Root))
+	for range 100 {
+		s, err := m.Look(t.Context(), []string{"loader"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Sessions > 0 {
+			t.Errorf("%d sessions", s.Sessions)
+			break
+		}
+	}
+	close(stop)
+	asking.Wait()
+}
