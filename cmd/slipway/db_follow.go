@@ -21,9 +21,6 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
-// forward is the stream from the MariaDB to the MySQL.
-const forward = "forward"
-
 // followFlags are those of slipway db follow.
 type followFlags struct {
 	pair
@@ -112,7 +109,7 @@ func (p *program) followDB(cmd *cobra.Command, x *followFlags) error {
 	if err != nil {
 		return followFailed(err)
 	}
-	f, err := follow.Open(ctx, c.target, follow.Options{Stream: forward, Schemas: x.schemas, Workers: x.workers, From: c.from, Tables: log.Options.Tables, Skip: follow.CameBack, Tell: t.tell})
+	f, err := follow.Open(ctx, c.target, follow.Options{Stream: follow.ForwardStream, Schemas: x.schemas, Workers: x.workers, From: c.from, Tables: log.Options.Tables, Skip: follow.CameBack, Tell: t.tell})
 	if errors.Is(err, follow.ErrNoTable) {
 		return hint(&configError{err}, "copy it first: slipway db copy")
 	}

@@ -108,7 +108,7 @@ func lookStatus(ctx context.Context, source, target dbcopy.Endpoint, schemas []s
 		for _, k := range skips {
 			f.Skipped = append(f.Skipped, skippedJSON(k))
 		}
-		if s.Stream == forward { // the other direction's source is this target
+		if s.Stream == follow.ForwardStream { // the other direction's source is this target
 			lag, err := askLag(ctx, source, s)
 			if err != nil {
 				f.LagError = err.Error()

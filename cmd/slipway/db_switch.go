@@ -14,7 +14,6 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/migrate"
-	"github.com/slipway-dev/slipway/migrate/journal"
 	"github.com/slipway-dev/slipway/runbooks"
 	"github.com/slipway-dev/slipway/steps/cloudsql"
 )
@@ -209,30 +208,9 @@ func (p *program) switchDB(cmd *cobra.Command, x switchCall, yes []string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	o, err := r.options()
-	if err != nil {
-		return err
-	}
-	o.Ending, o.Arguments = runbooks.SwitchEnding(), x.arguments()
-	gates, err := gatesOf(r.steps, yes, cmd.CommandPath())
-	if err != nil {
-		return err
-	}
 	id, err := migrate.NewID(time.Now())
 	if err != nil {
 		return err
 	}
-	dir, err := journal.MakeDir(root, id)
-	if err != nil {
-		return err
-	}
-	around := p.attendant(dir, gates, &o)
-	run, err := r.begin(dir, id, o)
-	if err != nil {
-		return err
-	}
-	if p.output == text {
-		fmt.Fprintf(p.out, "run %s, a switch of %s; journal: %s\n", id, strings.Join(x.schemas, ", "), journalPath(dir.Path()))
-	}
-	return p.drive(cmd.Context(), run, dir, around, run.Resume)
+	return p.beginRun(cmd, r, root, id, beginning{what: "a switch of " + strings.Join(x.schemas, ", "), ending: runbooks.SwitchEnding(), arguments: x.arguments(), yes: yes})
 }

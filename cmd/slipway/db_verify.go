@@ -111,7 +111,7 @@ func (p *program) verifyDB(cmd *cobra.Command, x compareFlags) error {
 // appliedBy is the position of the follower to this target; nil when nothing has ever followed there, and time has to decide.
 func appliedBy(ctx context.Context, target dbcopy.Endpoint) (func(context.Context) (binlog.MariaDB, error), error) {
 	applied := func(ctx context.Context) (binlog.MariaDB, error) {
-		at, err := follow.Applied(ctx, target, forward)
+		at, err := follow.Applied(ctx, target, follow.ForwardStream)
 		return at.MariaDB, err
 	}
 	switch at, err := applied(ctx); {

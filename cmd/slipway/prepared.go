@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
+
+	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/snapshot"
@@ -46,6 +49,40 @@ func (r *prepared) options() (migrate.Options, error) {
 		return migrate.Options{}, err
 	}
 	return migrate.Options{Tool: tool(), Who: who + "@" + host, Host: host, PID: os.Getpid(), Config: r.pinned}, nil
+}
+
+// beginning is what is said of a run that is begun.
+type beginning struct {
+	what      string // "a rehearsal"
+	ending    migrate.Ending
+	arguments []migrate.Argument
+	yes       []string // gates that are passed without asking
+}
+
+// beginRun begins a run of a prepared runbook in root, shows it and drives it to where it ends.
+func (p *program) beginRun(cmd *cobra.Command, r *prepared, root, id string, b beginning) error {
+	o, err := r.options()
+	if err != nil {
+		return err
+	}
+	o.Ending, o.Arguments = b.ending, b.arguments
+	gates, err := gatesOf(r.steps, b.yes, cmd.CommandPath())
+	if err != nil {
+		return err
+	}
+	dir, err := journal.MakeDir(root, id)
+	if err != nil {
+		return err
+	}
+	around := p.attendant(dir, gates, &o)
+	run, err := r.begin(dir, id, o)
+	if err != nil {
+		return err
+	}
+	if p.output == text {
+		fmt.Fprintf(p.out, "run %s, %s; journal: %s\n", id, b.what, journalPath(dir.Path()))
+	}
+	return p.drive(cmd.Context(), run, dir, around, run.Resume)
 }
 
 // reopen prepares the runbook that a run was begun with, by its arguments.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/migrate"
-	"github.com/slipway-dev/slipway/migrate/journal"
 	"github.com/slipway-dev/slipway/runbooks"
 )
 
@@ -61,29 +59,9 @@ func (p *program) rehearse(cmd *cobra.Command, keep bool, reuse snapshot.ID, yes
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	o, err := r.options()
-	if err != nil {
-		return err
-	}
-	o.Ending = runbooks.Ending(keep)
+	b := beginning{what: "a rehearsal", ending: runbooks.Ending(keep), yes: yes}
 	if reuse != "" {
-		o.Arguments = []migrate.Argument{{Name: argSnapshot, Value: string(reuse)}}
+		b.arguments = []migrate.Argument{{Name: argSnapshot, Value: string(reuse)}}
 	}
-	gates, err := gatesOf(r.steps, yes, cmd.CommandPath())
-	if err != nil {
-		return err
-	}
-	dir, err := journal.MakeDir(root, id)
-	if err != nil {
-		return err
-	}
-	around := p.attendant(dir, gates, &o)
-	run, err := r.begin(dir, id, o)
-	if err != nil {
-		return err
-	}
-	if p.output == text {
-		fmt.Fprintf(p.out, "run %s, a rehearsal; journal: %s\n", id, journalPath(dir.Path()))
-	}
-	return p.drive(cmd.Context(), run, dir, around, run.Resume)
+	return p.beginRun(cmd, r, root, id, b)
 }

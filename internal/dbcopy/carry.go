@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 )
@@ -47,24 +48,16 @@ func (t *Target) LookObjects(ctx context.Context, set objects.Set, part objects.
 
 // MakeObjects makes what of a part of a set isn't at the target. It can be killed at any instant and called again; what is there and
 // is what it should be stays. Triggers and events are for when the target is not followed, and opens: what makes them is in the
-// target's log as definitions, at which whoever follows it stops, so its position is to be taken after.
+// target's log as definitions, at which whoever follows it stops, so its position is to be taken after. asleep: no event is enabled.
 //
 // *objects.DifferentError, *objects.NotMadeError, ErrLost, ErrLogin.
-func (t *Target) MakeObjects(ctx context.Context, set objects.Set, part objects.Part, tell func(string)) (m objects.Made, err error) {
+func (t *Target) MakeObjects(ctx context.Context, set objects.Set, part objects.Part, asleep bool, tell func(string)) (m objects.Made, err error) {
 	err = t.withObjects(ctx, "make at the target", func(c *sql.Conn, to objects.To) error {
+		to.Asleep = asleep
 		m, err = objects.Make(ctx, c, set, part, to, nil, tell)
 		return err
 	})
 	return m, err
-}
-
-// MakeAsleep is MakeObjects of triggers and events, with no event enabled.
-func (t *Target) MakeAsleep(ctx context.Context, set objects.Set, tell func(string)) error {
-	return t.withObjects(ctx, "make at the target", func(c *sql.Conn, to objects.To) error {
-		to.Asleep = true
-		_, err := objects.Make(ctx, c, set, objects.Acting, to, nil, tell)
-		return err
-	})
 }
 
 // SwitchEvents enables the events that are enabled at the source, or disables them.
@@ -82,7 +75,7 @@ func (t *Target) DropObjects(ctx context.Context, set objects.Set, part objects.
 
 func (t *Target) withObjects(ctx context.Context, what string, do func(*sql.Conn, objects.To) error) error {
 	err := oneText(ctx, t.ep, func(c *sql.Conn) error {
-		collations, err := collect(ctx, c, scanString, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
+		collations, err := ask.Each(ctx, c, ask.Text, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
 		if err != nil {
 			return fmt.Errorf("ask for collations: %w", err)
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
@@ -43,7 +44,7 @@ func carried(t testing.TB, maria *sql.DB) {
 
 func made(t testing.TB, set objects.Set, part objects.Part) objects.Made {
 	t.Helper()
-	m, err := testTarget().MakeObjects(t.Context(), set, part, nil)
+	m, err := testTarget().MakeObjects(t.Context(), set, part, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func TestObjectsThatDiffer(t *testing.T) {
 	exec(t, my, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, x VARCHAR(99))", "CREATE TABLE log (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200))",
 		"CREATE TRIGGER z BEFORE INSERT ON a FOR EACH ROW SET NEW.x = 'theirs'", "CREATE TRIGGER own AFTER UPDATE ON a FOR EACH ROW SET @a = 1", "CREATE FUNCTION none() RETURNS BIGINT UNSIGNED NO SQL RETURN 7",
 		"CREATE EVENT later ON SCHEDULE AT '2037-05-05 05:05:05' DO DELETE FROM log")
-	_, err := testTarget().MakeObjects(t.Context(), s, objects.Acting, nil)
+	_, err := testTarget().MakeObjects(t.Context(), s, objects.Acting, false, nil)
 	var differ *objects.DifferentError
 	if !errors.As(err, &differ) || len(differ.Differences) != 2 || differ.Differences[0].Object != "trigger car.z" || !slices.Contains(differ.Differences[0].What, "its body") ||
 		!strings.Contains(err.Error(), "DROP TRIGGER `car`.`z`") || differ.Differences[1].Object != "event car.later" {
@@ -197,7 +198,7 @@ func TestObjectsThatDiffer(t *testing.T) {
 	exec(t, my, "SET GLOBAL event_scheduler = OFF")
 	t.Cleanup(func() { my.ExecContext(context.Background(), "SET GLOBAL event_scheduler = ON") })
 	var not *objects.NotMadeError
-	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Acting, nil); !errors.As(err, &not) || len(not.Findings) != 1 || not.Findings[0].Fix != "the target's flag event_scheduler = ON" {
+	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Acting, false, nil); !errors.As(err, &not) || len(not.Findings) != 1 || not.Findings[0].Fix != "the target's flag event_scheduler = ON" {
 		t.Errorf("%v", err)
 	}
 	exec(t, my, "SET GLOBAL event_scheduler = ON")
@@ -211,7 +212,7 @@ func TestObjectsThatDiffer(t *testing.T) {
 	if left := oneRow(t, my, "SELECT GROUP_CONCAT(TRIGGER_NAME ORDER BY 1) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'car'"); left != "l,own" {
 		t.Errorf("left: %s", left)
 	}
-	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Still, nil); !errors.As(err, &differ) || differ.Differences[0].Object != "function car.none" {
+	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Still, false, nil); !errors.As(err, &differ) || differ.Differences[0].Object != "function car.none" {
 		t.Errorf("%v", err)
 	}
 }
@@ -272,7 +273,7 @@ func TestObjectsCutShort(t *testing.T) {
 	exec(t, my, "CREATE FUNCTION none() RETURNS BIGINT UNSIGNED NO SQL RETURN 7", "CREATE DATABASE IF NOT EXISTS _slipway", "CREATE TABLE _slipway.default_collation (`schema` VARCHAR(64) PRIMARY KEY, was VARCHAR(64))",
 		"INSERT INTO _slipway.default_collation VALUES ('car', 'utf8mb4_0900_ai_ci')", "ALTER DATABASE car COLLATE utf8mb4_general_ci")
 	var differ *objects.DifferentError
-	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Still, nil); !errors.As(err, &differ) {
+	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Still, false, nil); !errors.As(err, &differ) {
 		t.Errorf("%v", err)
 	}
 	if c := oneRow(t, my, "SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci" {
@@ -403,7 +404,7 @@ func unordered(rows []string) []string {
 
 func viewsOf(t testing.TB, db *sql.DB, schema string) []string {
 	t.Helper()
-	out, err := collect(t.Context(), db, scanString, "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = ? ORDER BY 1", schema)
+	out, err := ask.Each(t.Context(), db, ask.Text, "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = ? ORDER BY 1", schema)
 	if err != nil || len(out) == 0 {
 		t.Fatal(out, err)
 	}

@@ -130,7 +130,6 @@ func (t *Table) facts() ddl.Facts {
 }
 
 // qualified is `schema`.`table`.
-func qualified(schema, table string) string { return ddl.Quote(schema) + "." + ddl.Quote(table) }
 
 // Severity says what a finding means.
 type Severity = compat.Severity

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
@@ -231,7 +232,7 @@ func (c *checker) target(ctx context.Context) (err error) {
 		c.add(Finding{Check: "target", Severity: Warn, Object: "target", What: fmt.Sprintf("it isn't empty: it has %d objects in these schemas that no load of Slipway made, such as %s", n, state.Foreign[0]),
 			Will: "the check leaves them alone; the copy would refuse them"})
 	}
-	if c.collations, err = collect(ctx, c.t, scanString, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS"); err != nil {
+	if c.collations, err = ask.Each(ctx, c.t, ask.Text, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS"); err != nil {
 		return err
 	}
 	fs, err := compat.Compare(ctx, here{c.s, c.src}, c.t, c.cat.tableNames())

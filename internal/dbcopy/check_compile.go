@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/sqltext"
 )
 
 // absent: the statement names what isn't there.
-func absent(err error) bool { return objects.Absent(ErrorNumber(err)) }
+func absent(err error) bool { return objects.Absent(ask.Number(err)) }
 
 // compile has the target's compiler judge all tables and views, as the copy would make them, in the scratch schemas.
 func (c *checker) compile(ctx context.Context) error {
@@ -118,12 +119,12 @@ func (c *checker) compileActing(ctx context.Context) error {
 		return err
 	}
 	c.add(found...)
-	const ask = "SELECT @@global.event_scheduler"
-	source, err := collect(ctx, here{c.s, c.src}, scanString, ask)
+	const query = "SELECT @@global.event_scheduler"
+	source, err := ask.Each(ctx, here{c.s, c.src}, ask.Text, query)
 	if err != nil {
 		return fmt.Errorf("ask for event_scheduler: %w", err)
 	}
-	target, err := collect(ctx, c.t, scanString, ask)
+	target, err := ask.Each(ctx, c.t, ask.Text, query)
 	if err != nil {
 		return fmt.Errorf("ask for event_scheduler: %w", err)
 	}
@@ -151,7 +152,7 @@ func (c *checker) compileStored(ctx context.Context, part objects.Part) (found [
 		if f.What = c.scratch.names(f.What); err == nil {
 			c.report.Objects.Compiled++
 		}
-		if n := ErrorNumber(err); objects.Absent(n) || n == noSuchRoutine { // what it needs is itself refused
+		if n := ask.Number(err); objects.Absent(n) || n == noSuchRoutine { // what it needs is itself refused
 			f.Severity, f.Stops = Warn, ""
 		}
 		found = append(found, f)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -57,7 +58,7 @@ func (c *checker) uniqueKeys(ctx context.Context, schema, table string) (out []u
 		index, column string
 		chars         int64
 	}
-	parts, err := collect(ctx, here{c.s, c.src}, func(r *sql.Rows) (p part, err error) { err = r.Scan(&p.index, &p.column, &p.chars); return p, err },
+	parts, err := ask.Each(ctx, here{c.s, c.src}, func(r *sql.Rows) (p part, err error) { err = r.Scan(&p.index, &p.column, &p.chars); return p, err },
 		"SELECT INDEX_NAME, COLUMN_NAME, COALESCE(SUB_PART, 0) FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND INDEX_TYPE = 'BTREE' AND "+named("TABLE_SCHEMA", schema)+" AND "+named("TABLE_NAME", table)+" ORDER BY INDEX_NAME, SEQ_IN_INDEX")
 	for _, p := range parts {
 		if n := len(out); n == 0 || out[n-1].name != p.index {
@@ -73,7 +74,7 @@ func (c *checker) uniqueKeys(ctx context.Context, schema, table string) (out []u
 const tryTable = "_slipway_values"
 
 func (c *checker) tryKey(ctx context.Context, d *definition, schema string, k uniqueKey) error {
-	into := qualified(d.schema, tryTable)
+	into := ddl.Qualified(d.schema, tryTable)
 	var names, group, there []string
 	for i, n := range k.columns {
 		q := ddl.Quote(n)
@@ -84,12 +85,12 @@ func (c *checker) tryKey(ctx context.Context, d *definition, schema string, k un
 		group = append(group, q)
 	}
 	list := strings.Join(names, ", ")
-	for _, stmt := range []string{"DROP TABLE IF EXISTS " + into, "CREATE TABLE " + into + " AS SELECT " + list + " FROM " + qualified(d.schema, d.table.Name) + " WHERE 0"} {
+	for _, stmt := range []string{"DROP TABLE IF EXISTS " + into, "CREATE TABLE " + into + " AS SELECT " + list + " FROM " + ddl.Qualified(d.schema, d.table.Name) + " WHERE 0"} {
 		if _, err := c.t.ExecContext(ctx, stmt); err != nil {
 			return err
 		}
 	}
-	rows, err := here{c.s, c.src}.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s LIMIT %d", list, qualified(schema, d.table.Name), strings.Join(there, " AND "), mostKeys))
+	rows, err := here{c.s, c.src}.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s LIMIT %d", list, ddl.Qualified(schema, d.table.Name), strings.Join(there, " AND "), mostKeys))
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (c *checker) tryKey(ctx context.Context, d *definition, schema string, k un
 		}
 		for i, v := range vals {
 			stmt = append(stmt, map[bool]string{true: "(", false: ","}[i == 0]...)
-			stmt = value.AppendQuoted(stmt, v)
+			stmt = ddl.AppendLiteral(stmt, v)
 		}
 		if stmt = append(stmt, ')', ','); len(stmt) > batch {
 			stmt = stmt[:len(stmt)-1]
@@ -138,7 +139,7 @@ func (c *checker) tryKey(ctx context.Context, d *definition, schema string, k un
 
 // grouped has the target say which of the values are equal.
 func (c *checker) grouped(ctx context.Context, d *definition, schema string, k uniqueKey, into, list, group string, n int) error {
-	equal, err := collect(ctx, c.t, scanString, "SELECT GROUP_CONCAT(CONCAT_WS(' + ', "+list+") SEPARATOR ' = ') FROM "+into+" GROUP BY "+group+" HAVING COUNT(*) > 1 ORDER BY 1 LIMIT 1000")
+	equal, err := ask.Each(ctx, c.t, ask.Text, "SELECT GROUP_CONCAT(CONCAT_WS(' + ', "+list+") SEPARATOR ' = ') FROM "+into+" GROUP BY "+group+" HAVING COUNT(*) > 1 ORDER BY 1 LIMIT 1000")
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 )
@@ -30,7 +31,7 @@ func checked(t testing.TB, o CheckOptions) Report {
 
 func scratchLeft(t testing.TB) []string {
 	t.Helper()
-	s, err := collect(context.Background(), admin(t, servers.mysql, ""), scanString, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_slipway\\_%' AND SCHEMA_NAME <> '_slipway' ORDER BY 1")
+	s, err := ask.Each(context.Background(), admin(t, servers.mysql, ""), ask.Text, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_slipway\\_%' AND SCHEMA_NAME <> '_slipway' ORDER BY 1")
 	if err != nil {
 		t.Fatal(err)
 	}

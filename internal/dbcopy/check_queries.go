@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/queries"
 	"github.com/slipway-dev/slipway/internal/dbcopy/sqltext"
@@ -94,14 +96,14 @@ func (c *checker) gather(ctx context.Context) ([]queries.Query, error) {
 	c.report.Queries.From = "performance_schema"
 	quoted := make([]string, len(c.o.Schemas))
 	for i, s := range c.o.Schemas {
-		quoted[i] = "'" + escape(s) + "'"
+		quoted[i] = ddl.Literal(s)
 	}
-	list, err := collect(ctx, here{c.s, c.src}, func(r *sql.Rows) (queries.Query, error) {
+	list, err := ask.Each(ctx, here{c.s, c.src}, func(r *sql.Rows) (queries.Query, error) {
 		q := queries.Query{Digest: true}
 		err := r.Scan(&q.Schema, &q.Text, &q.Calls)
 		return q, err
 	}, "SELECT SCHEMA_NAME, DIGEST_TEXT, COUNT_STAR FROM performance_schema.events_statements_summary_by_digest WHERE DIGEST_TEXT IS NOT NULL AND SCHEMA_NAME IN ("+strings.Join(quoted, ",")+") ORDER BY COUNT_STAR DESC, DIGEST")
-	if objects.Denied(ErrorNumber(err)) {
+	if objects.Denied(ask.Number(err)) {
 		c.add(Finding{Check: "query", Severity: Warn, Object: "queries", What: none + "the account may not read performance_schema", Fix: "GRANT SELECT ON performance_schema.* TO the account"})
 		return nil, nil
 	}
@@ -135,7 +137,7 @@ func (c *checker) query(ctx context.Context, q queries.Query) error {
 			return here{c.s, c.src}.place(err)
 		}
 		// Where the source may not say, because the account only reads, the target's word counts.
-		if lists(ErrorNumber(terr)) || serr != nil && (absent(terr) || !objects.Denied(ErrorNumber(serr))) || absent(terr) && !c.whole {
+		if lists(ask.Number(terr)) || serr != nil && (absent(terr) || !objects.Denied(ask.Number(serr))) || absent(terr) && !c.whole {
 			c.report.Queries.NotJudged++
 			return nil
 		}
@@ -177,10 +179,10 @@ func (c *checker) prepare(ctx context.Context, conn *sql.Conn, q queries.Query, 
 		if err == nil {
 			return nil, stmt.Close()
 		}
-		if ErrorNumber(err) == 0 || lostNumber(ErrorNumber(err)) {
+		if ask.Number(err) == 0 || lostNumber(ask.Number(err)) {
 			return nil, err
 		}
-		if refused = err; !lists(ErrorNumber(err)) {
+		if refused = err; !lists(ask.Number(err)) {
 			break
 		}
 	}
@@ -237,7 +239,7 @@ func lost(src, dst []explained) (out []explained) {
 func (c *checker) explain(ctx context.Context, conn *sql.Conn, stmt string) ([]explained, error) {
 	rows, err := conn.QueryContext(ctx, stmt)
 	if err != nil {
-		if n := ErrorNumber(err); n == 0 || lostNumber(n) {
+		if n := ask.Number(err); n == 0 || lostNumber(n) {
 			return nil, err
 		}
 		return nil, nil

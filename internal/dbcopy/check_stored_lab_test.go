@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 )
@@ -74,11 +75,11 @@ func TestCheckFunctions(t *testing.T) {
 	maria, my := schemas(t, "fun")
 	there := 0
 	for _, f := range compat.OnlyMariaDB() {
-		if _, err := my.ExecContext(t.Context(), "DO `"+f+"`()"); ErrorNumber(err) != 1305 {
+		if _, err := my.ExecContext(t.Context(), "DO `"+f+"`()"); ask.Number(err) != 1305 {
 			t.Errorf("MySQL has %s: %v", f, err)
 		}
 		_, err := maria.ExecContext(t.Context(), "DO "+f+"()")
-		if ErrorNumber(err) != 1305 && ErrorNumber(err) != 1630 { // no such function
+		if ask.Number(err) != 1305 && ask.Number(err) != 1630 { // no such function
 			there++
 		}
 	}

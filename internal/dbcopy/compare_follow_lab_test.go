@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // mirror is a follower that only tests have: what it writes to the source it writes, later, to the target, in the same order.
@@ -97,7 +98,7 @@ func (m *mirror) run(t testing.TB, seed uint64) (stop func()) {
 				time.Sleep(time.Until(x.at))
 			}
 			_, err := dst.ExecContext(context.Background(), x.stmt)
-			for ErrorNumber(err) == 1213 || ErrorNumber(err) == 1205 { // deadlock, lock wait timeout: as any follower does
+			for ask.Number(err) == 1213 || ask.Number(err) == 1205 { // deadlock, lock wait timeout: as any follower does
 				_, err = dst.ExecContext(context.Background(), x.stmt)
 			}
 			if err != nil {

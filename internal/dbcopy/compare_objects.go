@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -157,14 +158,14 @@ func (c *compare) catalog(ctx context.Context, db *sql.DB) (Catalog, error) {
 // target reads the target's.
 func (c *compare) target(ctx context.Context, db *sql.DB) (there []object, collations []string, columns map[string][]column, err error) {
 	for _, name := range c.o.Schemas {
-		known, err := collect(ctx, db, scanString, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE "+named("SCHEMA_NAME", name))
+		known, err := ask.Each(ctx, db, ask.Text, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE "+named("SCHEMA_NAME", name))
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		if len(known) == 0 {
 			return nil, nil, nil, fmt.Errorf("schema %s: %w, or the account may see nothing of it", name, ErrNoSchema)
 		}
-		objects, err := collect(ctx, db, func(r *sql.Rows) (object, error) {
+		objects, err := ask.Each(ctx, db, func(r *sql.Rows) (object, error) {
 			o := object{Schema: name}
 			var kind string
 			err := r.Scan(&o.Name, &kind)
@@ -176,7 +177,7 @@ func (c *compare) target(ctx context.Context, db *sql.DB) (there []object, colla
 		}
 		there = append(there, objects...)
 	}
-	collations, err = collect(ctx, db, scanString, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
+	collations, err = ask.Each(ctx, db, ask.Text, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -193,7 +194,7 @@ func (c *compare) sameObjects(ctx context.Context, there []object) error {
 			return true, nil
 		}
 		err := c.dst.try(ctx, o.String(), func() error {
-			_, err := collect(ctx, c.dst.db, func(*sql.Rows) (int, error) { return 0, nil }, "SELECT 1 FROM "+o.String()+" LIMIT 0")
+			_, err := ask.Each(ctx, c.dst.db, func(*sql.Rows) (int, error) { return 0, nil }, "SELECT 1 FROM "+o.String()+" LIMIT 0")
 			return err
 		})
 		if errors.Is(err, ErrPrivileges) {
@@ -248,7 +249,7 @@ var (
 )
 
 // columnsIn are the columns of the schemas' tables, in their order, in the words that a target has for them.
-func columnsIn(ctx context.Context, q queryer, f value.Flavor, schemas []string) (map[string][]column, error) {
+func columnsIn(ctx context.Context, q ask.Queryer, f value.Flavor, schemas []string) (map[string][]column, error) {
 	out := map[string][]column{}
 	generated := "IS_GENERATED = 'ALWAYS'"
 	if f == value.MySQL {
@@ -288,7 +289,7 @@ func columnsIn(ctx context.Context, q queryer, f value.Flavor, schemas []string)
 			if computed {
 				x.rest += " GENERATED"
 			}
-			out[qualified(s, table)] = append(out[qualified(s, table)], x)
+			out[ddl.Qualified(s, table)] = append(out[ddl.Qualified(s, table)], x)
 		}
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -113,7 +114,7 @@ func (r *repairs) do(ctx context.Context, all bool) error {
 			batch := r.wrong[d][:n:n]
 			r.wrong[d] = r.wrong[d][n:]
 			switch err := r.batch(ctx, d, batch); {
-			case ErrorNumber(err) == duplicateEntry:
+			case ask.Number(err) == duplicateEntry:
 				r.hard[d] = append(r.hard[d], batch...)
 			case err != nil:
 				return fmt.Errorf("repair rows of %s: %w", d, err)
@@ -122,7 +123,7 @@ func (r *repairs) do(ctx context.Context, all bool) error {
 		if hard := r.hard[d]; all && hard != nil {
 			r.hard[d] = nil
 			switch err := r.batch(ctx, d, hard); {
-			case ErrorNumber(err) == duplicateEntry:
+			case ask.Number(err) == duplicateEntry:
 				for _, x := range hard { // the server's words have the value in them
 					if err := r.c.differs(ctx, x, "it wasn't repaired: another row of the target has a value of it that must be unique"); err != nil {
 						return err
@@ -153,7 +154,7 @@ func (r *repairs) batch(ctx context.Context, d *definition, batch []*suspect) er
 	for try := 1; ; try++ {
 		// What a lost connection leaves undone or done is found out when it is tried again.
 		err := r.c.dst.try(ctx, d.from(), func() (err error) { changed, err = r.transaction(ctx, d, batch); return err })
-		n := ErrorNumber(err)
+		n := ask.Number(err)
 		if err == nil {
 			break
 		}

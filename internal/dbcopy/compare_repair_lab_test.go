@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 )
 
@@ -55,7 +56,7 @@ func TestCompareRepairsWhileFollowed(t *testing.T) {
 		if i == 1 {
 			db = m.my
 		}
-		rows, err := collect(t.Context(), db, scanString, "SELECT CONCAT(CAST(u AS CHAR),' ',n) FROM u ORDER BY 1")
+		rows, err := ask.Each(t.Context(), db, ask.Text, "SELECT CONCAT(CAST(u AS CHAR),' ',n) FROM u ORDER BY 1")
 		if err != nil {
 			t.Fatal(err)
 		}

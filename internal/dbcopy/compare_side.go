@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -18,7 +19,7 @@ import (
 type side struct {
 	ep       Endpoint
 	flavor   value.Flavor
-	db       queryer
+	db       ask.Queryer
 	patience time.Duration
 	say      func(string)
 }
@@ -65,7 +66,7 @@ func (s *side) try(ctx context.Context, on string, do func() error) error {
 
 // explain says which server an error came from, and gives those that a person can do something about their kind.
 func (s *side) explain(ctx context.Context, on string, err error) error {
-	switch ErrorNumber(err) {
+	switch ask.Number(err) {
 	case 1142, 1143: // denied on the table, on a column
 		return s.denied(ctx, on, err)
 	case 1054, 1146, 1412: // unknown column, no such table, another definition than at the transaction's begin
@@ -227,7 +228,7 @@ func cloneBound(vals [][]byte) value.Bound {
 }
 
 // from is `schema`.`table`.
-func (d *definition) from() string { return qualified(d.schema, d.table.Name) }
+func (d *definition) from() string { return ddl.Qualified(d.schema, d.table.Name) }
 
 // identity is the columns that tell the table's rows apart; none where nothing does.
 func (d *definition) identity() []value.Column {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/snapshot"
@@ -148,7 +149,7 @@ func (c *copier) explain(err error) error {
 	var refused *RefusedError
 	var differ *objects.DifferentError
 	var not *objects.NotMadeError
-	switch n := ErrorNumber(err); {
+	switch n := ask.Number(err); {
 	case errors.Is(err, errSource), errors.As(err, &refused):
 		return err // said already
 	case errors.As(err, &differ), errors.As(err, &not):
@@ -349,13 +350,13 @@ func (l *load) seize(ctx context.Context, c *sql.Conn, s *State) error {
 const copyLock = "_slipway_copy"
 
 // take sets the fence from one number to the next, and says whether it was that number. It waits for chunks under way.
-func (l *load) take(ctx context.Context, q queryer, from uint64) (bool, error) {
+func (l *load) take(ctx context.Context, q ask.Queryer, from uint64) (bool, error) {
 	if _, err := q.ExecContext(ctx, "SET SESSION innodb_lock_wait_timeout = 5"); err != nil {
 		return false, err
 	}
 	for {
-		r, err := q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d WHERE `run` = '%s' AND `fence` = %d", ownTable("load"), l.own.Fence, escape(l.own.Run), from))
-		if ErrorNumber(err) == lockWaitTimeout && ctx.Err() == nil {
+		r, err := q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d WHERE `run` = '%s' AND `fence` = %d", ownTable("load"), l.own.Fence, ddl.Escape(l.own.Run), from))
+		if ask.Number(err) == lockWaitTimeout && ctx.Err() == nil {
 			l.meter.report("waiting for a transaction of an earlier attempt to end at the target")
 			continue
 		}

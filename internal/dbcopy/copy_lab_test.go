@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
@@ -83,7 +84,7 @@ func copyAll(t testing.TB, o CopyOptions) Copied {
 func copied(t testing.TB, maria, my *dbpair.Server, schema string) (rows int) {
 	t.Helper()
 	a, b := admin(t, maria, schema), admin(t, my, schema)
-	tables, err := collect(t.Context(), a, scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", schema)
+	tables, err := ask.Each(t.Context(), a, ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", schema)
 	if err != nil || len(tables) == 0 {
 		t.Fatal(tables, err)
 	}

@@ -2,10 +2,11 @@ package dbcopy
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // paceEvery is how often the source is asked how it does.
@@ -88,7 +89,7 @@ func (p *pace) wait(ctx context.Context) error {
 }
 
 // look gives the reason to pause, or "".
-func (p *pace) look(ctx context.Context, q queryer) (string, error) {
+func (p *pace) look(ctx context.Context, q ask.Queryer) (string, error) {
 	if p.maxRunning > 0 {
 		var name string
 		var n int64
@@ -99,54 +100,17 @@ func (p *pace) look(ctx context.Context, q queryer) (string, error) {
 			return fmt.Sprintf("%d threads run at the source, and --max-running is %d", n, p.maxRunning), nil
 		}
 	}
-	lags, err := slaveLags(ctx, q)
+	masters, err := ask.Masters(ctx, q)
 	if err != nil {
 		return "", err
 	}
-	for _, l := range lags {
+	for _, m := range masters {
 		switch {
-		case !l.seconds.Valid:
-			return "the source can't say how far it is behind " + l.from + ": its replication isn't running (START SLAVE there)", nil
-		case time.Duration(l.seconds.Int64)*time.Second > p.maxLag:
-			return fmt.Sprintf("the source is %d s behind %s, and --max-lag is %s", l.seconds.Int64, l.from, p.maxLag), nil
+		case !m.Known:
+			return "the source can't say how far it is behind " + m.Host + ": its replication isn't running (START SLAVE there)", nil
+		case m.Behind > p.maxLag:
+			return fmt.Sprintf("the source is %.0f s behind %s, and --max-lag is %s", m.Behind.Seconds(), m.Host, p.maxLag), nil
 		}
 	}
 	return "", nil
-}
-
-type slaveLag struct {
-	from    string
-	seconds sql.NullInt64 // Seconds_Behind_Master
-}
-
-func slaveLags(ctx context.Context, q queryer) ([]slaveLag, error) {
-	rows, err := q.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	cols, err := rows.Columns()
-	if err != nil {
-		return nil, err
-	}
-	var out []slaveLag
-	for rows.Next() {
-		var l slaveLag
-		ptrs := make([]any, len(cols))
-		for i, name := range cols {
-			switch name {
-			case "Master_Host":
-				ptrs[i] = &l.from
-			case "Seconds_Behind_Master":
-				ptrs[i] = &l.seconds
-			default:
-				ptrs[i] = new(sql.RawBytes)
-			}
-		}
-		if err := rows.Scan(ptrs...); err != nil {
-			return nil, err
-		}
-		out = append(out, l)
-	}
-	return out, rows.Err()
 }

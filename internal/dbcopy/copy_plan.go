@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -93,7 +94,7 @@ func (c *copier) edge(ctx context.Context, t *live, after, upTo value.Bound, n i
 	if err != nil {
 		return nil, err
 	}
-	query := fmt.Sprintf("SELECT %s FROM %s%s%s ORDER BY %s LIMIT 1 OFFSET %d", value.ReadAll(value.MariaDB, key), qualified(t.def.schema, t.def.table.Name), byPrimary(t.def.table), where, value.Names(key), n-1)
+	query := fmt.Sprintf("SELECT %s FROM %s%s%s ORDER BY %s LIMIT 1 OFFSET %d", value.ReadAll(value.MariaDB, key), ddl.Qualified(t.def.schema, t.def.table.Name), byPrimary(t.def.table), where, value.Names(key), n-1)
 	c.planner.mu.Lock()
 	defer c.planner.mu.Unlock()
 	err = scan(ctx, c.planner.Conn, query, key, func(vals [][]byte) error {

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -37,7 +39,7 @@ func (c *copier) note(d *definition, after, upTo value.Bound, place uint64, rows
 			return "NULL", nil
 		}
 		j, err := json.Marshal(b)
-		return "'" + escape(string(j)) + "'", err
+		return ddl.Literal(string(j)), err
 	}
 	a, err := lit(after)
 	if err != nil {
@@ -45,12 +47,12 @@ func (c *copier) note(d *definition, after, upTo value.Bound, place uint64, rows
 	}
 	u, err := lit(upTo)
 	return fmt.Sprintf("INSERT INTO %s (`schema`, `table`, `place`, `after`, `up_to`, `rows`, `bytes`, `sum`, `verified`, `view`, `fence`) VALUES ('%s', '%s', %d, %s, %s, %d, %d, '%s', %v, '%s', %d)",
-		ownTable("copied"), escape(d.schema), escape(d.table.Name), place, a, u, rows, bytes, sum, c.copts.Verify, escape(c.pos.File.String()), c.own.Fence), err
+		ownTable("copied"), ddl.Escape(d.schema), ddl.Escape(d.table.Name), place, a, u, rows, bytes, sum, c.copts.Verify, ddl.Escape(c.pos.File.String()), c.own.Fence), err
 }
 
 // notes reads what is noted of a table, in order.
-func (c *copier) notes(ctx context.Context, q queryer, t *live) ([]noted, error) {
-	return collect(ctx, q, func(r *sql.Rows) (n noted, err error) {
+func (c *copier) notes(ctx context.Context, q ask.Queryer, t *live) ([]noted, error) {
+	return ask.Each(ctx, q, func(r *sql.Rows) (n noted, err error) {
 		var after, upTo sql.NullString
 		var sum string
 		n.t = t
@@ -69,7 +71,7 @@ func (c *copier) notes(ctx context.Context, q queryer, t *live) ([]noted, error)
 		n.sum, serr = value.ParseSum(sum)
 		return n, errors.Join(err, serr)
 	}, fmt.Sprintf("SELECT `id`, `place`, `after`, `up_to`, `rows`, `bytes`, `sum`, `verified` FROM %s WHERE `schema` = '%s' AND `table` = '%s' ORDER BY `place`",
-		ownTable("copied"), escape(t.def.schema), escape(t.def.table.Name)))
+		ownTable("copied"), ddl.Escape(t.def.schema), ddl.Escape(t.def.table.Name)))
 }
 
 // settle says where the rows are from, holds what earlier attempts left against the view, takes away what isn't as the view has it,
@@ -83,7 +85,7 @@ func (c *copier) settle(ctx context.Context, q *sql.Conn) ([]tablePlan, error) {
 		return nil, err
 	}
 	for _, stmt := range []string{
-		fmt.Sprintf("UPDATE %s SET `position` = '%s' WHERE `run` = '%s' AND `fence` = %d", ownTable("load"), escape(string(position)), escape(c.own.Run), c.own.Fence),
+		fmt.Sprintf("UPDATE %s SET `position` = '%s' WHERE `run` = '%s' AND `fence` = %d", ownTable("load"), ddl.Escape(string(position)), ddl.Escape(c.own.Run), c.own.Fence),
 		// Places are drawn apart again, so that chunks fit between. Nobody else writes here: older processes are fenced off.
 		fmt.Sprintf("UPDATE %[1]s JOIN (SELECT `id`, ROW_NUMBER() OVER (PARTITION BY `schema`, `table` ORDER BY `place`) AS `n` FROM %[1]s) AS `o` USING (`id`) SET `place` = `n` * %[2]d", ownTable("copied"), placeStep),
 	} {
@@ -230,13 +232,13 @@ func (c *copier) takeAway(ctx context.Context, stale []noted, all int) error {
 				return err
 			}
 		}
-		err := w.together(ctx, "DELETE FROM "+qualified(n.t.def.schema, n.t.def.table.Name)+where, fmt.Sprintf("DELETE FROM %s WHERE `id` = %d", ownTable("copied"), n.id))
+		err := w.together(ctx, "DELETE FROM "+ddl.Qualified(n.t.def.schema, n.t.def.table.Name)+where, fmt.Sprintf("DELETE FROM %s WHERE `id` = %d", ownTable("copied"), n.id))
 		if err != nil {
 			return fmt.Errorf("take rows of %s away that changed at the source: %w", n.t.def, err)
 		}
 	}
 	// What is left was just computed by both servers.
-	err = w.together(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d, `view` = '%s', `verified` = TRUE", ownTable("copied"), c.own.Fence, escape(c.pos.File.String())))
+	err = w.together(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d, `view` = '%s', `verified` = TRUE", ownTable("copied"), c.own.Fence, ddl.Escape(c.pos.File.String())))
 	if err != nil {
 		return fmt.Errorf("note what is as the source has it: %w", err)
 	}
@@ -266,7 +268,7 @@ func (w *rowLoader) together(ctx context.Context, stmts ...string) error {
 var ErrPieces = errors.New("the rows at the target are not of one view")
 
 // whole sees that what is noted covers each table without a gap and is of this view.
-func (c *copier) whole(ctx context.Context, q queryer) error {
+func (c *copier) whole(ctx context.Context, q ask.Queryer) error {
 	var other int64
 	if err := q.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE `fence` <> %d", ownTable("copied"), c.own.Fence)).Scan(&other); err != nil {
 		return err

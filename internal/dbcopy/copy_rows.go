@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -190,7 +192,7 @@ func edges(key []value.Column, after, upTo value.Bound) string {
 
 func (p *livePart) in() string {
 	return fmt.Sprintf("SELECT `id` FROM %s WHERE `schema` = '%s' AND `table` = '%s' AND `place` = %d AND `fence` = %d",
-		ownTable("copied"), escape(p.t.def.schema), escape(p.t.def.table.Name), p.place, p.c.own.Fence)
+		ownTable("copied"), ddl.Escape(p.t.def.schema), ddl.Escape(p.t.def.table.Name), p.place, p.c.own.Fence)
 }
 
 func (p *livePart) count(rows, bytes int64) {
@@ -223,7 +225,7 @@ func (p *livePart) each(ctx context.Context, take func([][]byte) error) error {
 	return nil
 }
 
-func (p *livePart) serverSum(ctx context.Context, q queryer, f value.Flavor) (int64, value.Sum, error) {
+func (p *livePart) serverSum(ctx context.Context, q ask.Queryer, f value.Flavor) (int64, value.Sum, error) {
 	t := p.t.def.table
 	if !p.t.def.ranges {
 		return serverSum(ctx, q, f, p.t.def.schema, t, nil, nil, nil)
@@ -235,7 +237,7 @@ func (p *livePart) read(ctx context.Context, take func([][]byte) error) error {
 	p.count(-p.told[0], -p.told[1])
 	p.rows, p.bytes, p.sum = 0, 0, value.Sum{}
 	t := p.t.def.table
-	query := "SELECT " + value.ReadAll(value.MariaDB, t.Columns) + " FROM " + qualified(p.t.def.schema, t.Name)
+	query := "SELECT " + value.ReadAll(value.MariaDB, t.Columns) + " FROM " + ddl.Qualified(p.t.def.schema, t.Name)
 	if p.t.def.ranges {
 		where, err := value.Within(t.RangeKey(), p.after, p.upTo)
 		if err != nil {
@@ -333,7 +335,7 @@ func scan(ctx context.Context, c *sql.Conn, query string, columns []value.Column
 }
 
 // seal holds what went in against what both servers say, if it is to be verified, and notes it.
-func (p *livePart) seal(ctx context.Context, q queryer, rows int64) (string, error) {
+func (p *livePart) seal(ctx context.Context, q ask.Queryer, rows int64) (string, error) {
 	if rows != p.rows {
 		return "", fmt.Errorf("%d rows were sent of %d: %w", rows, p.rows, ErrReadWrong)
 	}

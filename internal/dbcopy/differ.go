@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -20,7 +22,7 @@ func (v *verify) find(ctx context.Context, p part) error {
 	} else {
 		err = v.findInTable(ctx, p)
 	}
-	if ErrorNumber(err) == 1054 { // unknown column
+	if ask.Number(err) == 1054 { // unknown column
 		v.diffs = append(v.diffs, Difference{Object: p.def.String(), What: fmt.Sprintf("its columns are others: %v", err)})
 		return nil
 	}
@@ -208,7 +210,7 @@ func eachRow(r io.Reader, columns int, do func([][]byte) error) error {
 // onTarget calls do with each row that the target has in a range.
 func (v *verify) onTarget(ctx context.Context, p part, where string, do func([][]byte) error) error {
 	t := p.def.table
-	rows, err := v.db.QueryContext(ctx, "SELECT "+value.ReadAll(value.MySQL, t.Columns)+" FROM "+qualified(p.def.schema, t.Name)+where)
+	rows, err := v.db.QueryContext(ctx, "SELECT "+value.ReadAll(value.MySQL, t.Columns)+" FROM "+ddl.Qualified(p.def.schema, t.Name)+where)
 	if err != nil {
 		return err
 	}

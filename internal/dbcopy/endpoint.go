@@ -107,12 +107,3 @@ func (e Endpoint) Explain(err error) error {
 	}
 	return fmt.Errorf("%s: %w", e.Name, secret.Redact(err, e.Password))
 }
-
-// ErrorNumber is the server's error number, or 0.
-func ErrorNumber(err error) uint16 {
-	var my *mysql.MySQLError
-	if errors.As(err, &my) {
-		return my.Number
-	}
-	return 0
-}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/snapshot"
@@ -196,7 +197,7 @@ func at(xs []string, i int) string {
 // columnsOf are the names of a table's columns.
 func columnsOf(t testing.TB, db *sql.DB, schema, table string) []string {
 	t.Helper()
-	names, err := collect(t.Context(), db, scanString, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", schema, table)
+	names, err := ask.Each(t.Context(), db, ask.Text, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", schema, table)
 	if err != nil {
 		t.Fatal(err)
 	}

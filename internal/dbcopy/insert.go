@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -52,7 +53,7 @@ var errStopped = errors.New("the sender stopped")
 
 // insert sends the rows of a chunk and gives their number. One goroutine reads them and writes the statements, another sends.
 func (w *rowLoader) insert(ctx context.Context, j parcel) (int64, error) {
-	b := &builder{rowLoader: w, head: "INSERT INTO " + qualified(j.table().schema, j.table().table.Name), columns: j.table().table.Columns,
+	b := &builder{rowLoader: w, head: "INSERT INTO " + ddl.Qualified(j.table().schema, j.table().table.Name), columns: j.table().table.Columns,
 		out: make(chan *statement, statementsAhead), stop: make(chan struct{})}
 	var stored []value.Column
 	for i, c := range b.columns {
@@ -252,7 +253,7 @@ var atRow = regexp.MustCompile(`at row (\d+)$`)
 // place adds to an error which of the chunk's rows the server refused.
 func (w *rowLoader) place(_ context.Context, _ parcel, s *statement, err error) error {
 	m := atRow.FindStringSubmatch(err.Error())
-	if ErrorNumber(err) == 0 || m == nil {
+	if ask.Number(err) == 0 || m == nil {
 		return err
 	}
 	n, perr := strconv.Atoi(m[1])

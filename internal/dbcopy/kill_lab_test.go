@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/snapshot"
@@ -118,7 +119,7 @@ func moved(t testing.TB, art *snapshot.Artifact, target *dbpair.Server, schema s
 		t.Error(err)
 	}
 	maria, my := admin(t, servers.maria, schema), admin(t, target, schema)
-	tables, err := collect(t.Context(), maria, scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", schema)
+	tables, err := ask.Each(t.Context(), maria, ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", schema)
 	if err != nil || len(tables) == 0 {
 		t.Fatal(tables, err)
 	}
@@ -196,7 +197,7 @@ func TestKillLoader(t *testing.T) {
 			}
 			kills++
 		}
-		left, err := collect(t.Context(), admin(t, servers.mysql, ""), scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('kill', '_slipway')")
+		left, err := ask.Each(t.Context(), admin(t, servers.mysql, ""), ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('kill', '_slipway')")
 		if err != nil || len(left) > 0 {
 			t.Fatalf("left after the drop: %q, %v", left, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
@@ -173,7 +174,7 @@ func (l *load) check(ctx context.Context, s *State) error {
 			return fmt.Errorf("%w: this run began to load snapshot %s with digest %.12s, and now has %s with %.12s", ErrOtherRun, s.ID, s.Digest, l.id, l.digest)
 		}
 	}
-	collations, err := collect(ctx, l.db, scanString, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
+	collations, err := ask.Each(ctx, l.db, ask.Text, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
 	if err != nil {
 		return fmt.Errorf("ask for collations: %w", err)
 	}
@@ -257,7 +258,7 @@ func (l *load) phases(ctx context.Context, c *sql.Conn, s *State) error {
 
 // mine says whether this process still has the load. Where processes share an owner, the one that was overtaken must change no
 // definition any more: it holds a lock by name (see seize) until it has stopped.
-func (l *load) mine(ctx context.Context, q queryer) error {
+func (l *load) mine(ctx context.Context, q ask.Queryer) error {
 	if !l.shared {
 		return nil
 	}
@@ -341,7 +342,7 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 			return err
 		}
 		_, err := l.alter(ctx, c, stmt)
-		switch n := ErrorNumber(err); {
+		switch n := ask.Number(err); {
 		case err == nil:
 		case n == 0 || lostNumber(n) || l.full(err) != nil:
 			return cmp.Or(l.full(err), err)
@@ -373,7 +374,7 @@ func (l *load) compileAll(ctx context.Context, c *sql.Conn) (bad []Finding, err 
 	calls := false
 	for _, f := range views {
 		refuse(f.v.String(), f.v.create, f.err)
-		calls = calls || ErrorNumber(f.err) == noSuchRoutine
+		calls = calls || ask.Number(f.err) == noSuchRoutine
 	}
 	if calls { // for want of a function that could not be made, as it says
 		bad = append(bad, l.unmade...)
@@ -387,7 +388,7 @@ const noSuchRoutine = 1305
 // compileFix is what mends the known ones of what a compiler refuses.
 func compileFix(err error) string {
 	const keyTooLong, noUniqueParent = 1071, 6125
-	switch ErrorNumber(err) {
+	switch ask.Number(err) {
 	case keyTooLong:
 		return "ALTER TABLE t DROP KEY k, ADD KEY k (c(N)): a key over the column's beginning"
 	case noUniqueParent:
@@ -416,7 +417,7 @@ func use(ctx context.Context, c *sql.Conn, schema string) error {
 
 // alters are the statements that add a table's clauses, except those that it has.
 func alters(d *definition, clauses []ddl.Clause, has []string) (out []string) {
-	head := "ALTER TABLE " + qualified(d.schema, d.table.Name) + " "
+	head := "ALTER TABLE " + ddl.Qualified(d.schema, d.table.Name) + " "
 	var together []string
 	for _, c := range clauses {
 		switch {
@@ -447,7 +448,7 @@ func (l *load) keys(ctx context.Context, c *sql.Conn) error {
 		for i := range l.defs.tables {
 			d := &l.defs.tables[i]
 			has := func() ([]string, error) {
-				return collect(ctx, c, scanString, fmt.Sprintf(kind.query, escape(d.schema), escape(d.table.Name)))
+				return ask.Each(ctx, c, ask.Text, fmt.Sprintf(kind.query, ddl.Escape(d.schema), ddl.Escape(d.table.Name)))
 			}
 			if err := l.addKeys(ctx, c, d, kind.what, kind.clauses(d), has); err != nil {
 				return fmt.Errorf("add %s to %s: %w", kind.what, d, err)
@@ -482,7 +483,7 @@ func (l *load) addKeys(ctx context.Context, c *sql.Conn, d *definition, what str
 			l.added(d, max(1, len(clauses)/len(todo)))
 		}
 		if err != nil {
-			if n := ErrorNumber(err); (n == duplicateKey || n == duplicateForeignKey) && try <= len(clauses)+1 {
+			if n := ask.Number(err); (n == duplicateKey || n == duplicateForeignKey) && try <= len(clauses)+1 {
 				continue
 			}
 			return cmp.Or(l.full(err), err)
@@ -522,7 +523,7 @@ func (l *load) createViews(ctx context.Context, c *sql.Conn) ([]failedView, erro
 		for _, v := range todo {
 			l.meter.report("making " + v.String())
 			err := l.createView(ctx, c, v)
-			if err != nil && (ErrorNumber(err) == 0 || l.full(err) != nil) {
+			if err != nil && (ask.Number(err) == 0 || l.full(err) != nil) {
 				return nil, cmp.Or(l.full(err), err)
 			}
 			if err != nil {
@@ -545,7 +546,7 @@ func (l *load) createView(ctx context.Context, c *sql.Conn, v viewDefinition) er
 		return err
 	}
 	if v.collation != "" { // the collation that its literals had
-		if _, err := c.ExecContext(ctx, "SET collation_connection = '"+escape(v.collation)+"'"); err != nil {
+		if _, err := c.ExecContext(ctx, "SET collation_connection = '"+ddl.Escape(v.collation)+"'"); err != nil {
 			return err
 		}
 	}

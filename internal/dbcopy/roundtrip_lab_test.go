@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbgen"
 )
 
@@ -57,7 +58,7 @@ func TestRoundTrip(t *testing.T) {
 			if err := testTarget().Drop(t.Context(), testOwner); err != nil {
 				t.Error(err)
 			}
-			left, err := collect(t.Context(), my, scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('gen', '_slipway')")
+			left, err := ask.Each(t.Context(), my, ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('gen', '_slipway')")
 			if err != nil || len(left) > 0 {
 				t.Errorf("left after the drop: %q, %v", left, err)
 			}

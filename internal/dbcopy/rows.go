@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -40,7 +42,7 @@ type parcel interface {
 	// in is a query that gives a row when this chunk is in.
 	in() string
 	// seal judges what went in, in the transaction that it went in with, and gives the statement that notes it there.
-	seal(ctx context.Context, q queryer, rows int64) (string, error)
+	seal(ctx context.Context, q ask.Queryer, rows int64) (string, error)
 	// size is known when the rows have been given.
 	size() (rows, bytes int64)
 }
@@ -56,14 +58,14 @@ func (f *filed) String() string       { return "file " + f.chunk.File }
 func (f *filed) table() *definition   { return f.def }
 func (f *filed) size() (int64, int64) { return f.chunk.Rows, f.chunk.Bytes }
 func (f *filed) in() string {
-	return "SELECT `file` FROM " + ownTable("chunk") + " WHERE `file` = '" + escape(f.chunk.File) + "'"
+	return "SELECT `file` FROM " + ownTable("chunk") + " WHERE `file` = '" + ddl.Escape(f.chunk.File) + "'"
 }
 
-func (f *filed) seal(_ context.Context, _ queryer, rows int64) (string, error) {
+func (f *filed) seal(_ context.Context, _ ask.Queryer, rows int64) (string, error) {
 	if rows != f.chunk.Rows {
 		return "", fmt.Errorf("%d rows where the manifest has %d: %w", rows, f.chunk.Rows, errContents)
 	}
-	return fmt.Sprintf("INSERT INTO %s (`file`, `rows`, `fence`) VALUES ('%s', %d, %d)", ownTable("chunk"), escape(f.chunk.File), f.chunk.Rows, f.own.Fence), nil
+	return fmt.Sprintf("INSERT INTO %s (`file`, `rows`, `fence`) VALUES ('%s', %d, %d)", ownTable("chunk"), ddl.Escape(f.chunk.File), f.chunk.Rows, f.own.Fence), nil
 }
 
 func (f *filed) each(_ context.Context, take func([][]byte) error) error {
@@ -96,7 +98,7 @@ func (f *filed) each(_ context.Context, take func([][]byte) error) error {
 
 // moveRows loads the chunks that aren't in yet.
 func (l *load) moveRows(ctx context.Context, c *sql.Conn) error {
-	done, err := collect(ctx, c, scanString, "SELECT `file` FROM "+ownTable("chunk"))
+	done, err := ask.Each(ctx, c, ask.Text, "SELECT `file` FROM "+ownTable("chunk"))
 	if err != nil {
 		return err
 	}
@@ -205,7 +207,7 @@ func (w *rowLoader) chunk(ctx context.Context, j parcel) error {
 // passing: the error may go away by itself. Duplicate keys are among them because a transaction of an earlier attempt
 // may end just now; that is found out when the entry is asked for again.
 func passing(err error) bool {
-	switch ErrorNumber(err) {
+	switch ask.Number(err) {
 	case 1205, 1213, 1062: // lock wait timeout, deadlock, duplicate entry
 		return true
 	case 0:
@@ -213,7 +215,7 @@ func passing(err error) bool {
 		var long *TooLongError
 		return !errors.As(err, &differs) && !errors.As(err, &long) && !errors.Is(err, snapshot.ErrDamaged) && !errors.Is(err, ErrFenced) && !errors.Is(err, errContents) && !errors.Is(err, errSource) && !errors.Is(err, ErrReadWrong)
 	}
-	return lostNumber(ErrorNumber(err))
+	return lostNumber(ask.Number(err))
 }
 
 // errContents: the artifact's rows aren't what its manifest says, though its bytes are. Nothing helps but another
@@ -235,7 +237,7 @@ func (w *rowLoader) once(ctx context.Context, j parcel) (err error) {
 	if err := w.held(ctx); err != nil {
 		return err
 	}
-	in, err := collect(ctx, w.conn, scanString, j.in())
+	in, err := ask.Each(ctx, w.conn, ask.Text, j.in())
 	if err != nil {
 		return err
 	}

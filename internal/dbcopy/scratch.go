@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
@@ -55,7 +56,7 @@ func openScratch(ctx context.Context, ep Endpoint, c *sql.Conn, schemas []Schema
 		return nil, nil, ErrChecking
 	}
 	s = &scratch{ep: ep, c: c, of: map[string]string{}}
-	taken, err := collect(ctx, c, scanString, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_slipway\\_check\\_%' ORDER BY 1")
+	taken, err := ask.Each(ctx, c, ask.Text, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_slipway\\_check\\_%' ORDER BY 1")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,14 +96,14 @@ func (s *scratch) make(ctx context.Context, name string, like Schema, has func(s
 		create += " COLLATE " + like.Collation
 	}
 	_, err := s.c.ExecContext(ctx, create)
-	if n := ErrorNumber(err); n == 1044 || n == 1227 || n == 1142 {
+	if n := ask.Number(err); n == 1044 || n == 1227 || n == 1142 {
 		return fmt.Errorf("%w: %w; type there: GRANT ALL ON `\\_slipway\\_check\\_%%`.* TO the account", ErrNoScratch, err)
 	}
 	if err != nil {
 		return fmt.Errorf("make schema %s: %w", name, err)
 	}
 	s.made = append(s.made, name)
-	if _, err := s.c.ExecContext(ctx, "CREATE TABLE "+qualified(name, scratchMark)+" (`made` DATETIME NOT NULL) COMMENT='slipway db check: may be dropped when no check runs'"); err != nil {
+	if _, err := s.c.ExecContext(ctx, "CREATE TABLE "+ddl.Qualified(name, scratchMark)+" (`made` DATETIME NOT NULL) COMMENT='slipway db check: may be dropped when no check runs'"); err != nil {
 		return fmt.Errorf("mark schema %s: %w", name, err)
 	}
 	return nil
@@ -128,7 +129,7 @@ const scratchClose = time.Minute
 func (s *scratch) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), scratchClose)
 	defer cancel()
-	q := queryer(s.c)
+	q := ask.Queryer(s.c)
 	if err := s.c.PingContext(ctx); err != nil {
 		db, err := s.ep.Open(TextSession(), 1)
 		if err != nil {

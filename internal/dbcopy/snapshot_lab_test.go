@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 	"github.com/slipway-dev/slipway/internal/secret"
@@ -57,7 +58,7 @@ func TestSnapshotUnderWrites(t *testing.T) {
 						break
 					}
 				}
-				if ErrorNumber(err) == 1213 { // deadlock
+				if ask.Number(err) == 1213 { // deadlock
 					continue
 				}
 				if err == nil {
@@ -202,7 +203,7 @@ func TestDefinitionsHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		exec(t, c, "SET lock_wait_timeout = 1")
-		if _, err := c.ExecContext(t.Context(), ddl); ErrorNumber(err) != lockWaitTimeout {
+		if _, err := c.ExecContext(t.Context(), ddl); ask.Number(err) != lockWaitTimeout {
 			t.Errorf("%s went through under a snapshot: %v", ddl, err)
 		}
 		c.Close()
@@ -216,7 +217,7 @@ func TestDefinitionsHeld(t *testing.T) {
 	}
 	defer c.Close()
 	exec(t, c, "LOCK TABLES a WRITE")
-	if _, err := src.begin(t.Context(), &sv, Options{Schemas: []string{"held"}, Connections: 1}); ErrorNumber(err) != lockWaitTimeout || !strings.Contains(err.Error(), "`held`.`a`") {
+	if _, err := src.begin(t.Context(), &sv, Options{Schemas: []string{"held"}, Connections: 1}); ask.Number(err) != lockWaitTimeout || !strings.Contains(err.Error(), "`held`.`a`") {
 		t.Errorf("with a locked: %v", err)
 	}
 }

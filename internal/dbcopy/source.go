@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -127,11 +129,11 @@ func (s *Source) begin(ctx context.Context, sv *Survey, o Options) (*consistent,
 		var tables []string
 		for _, sc := range sv.Catalog.Schemas {
 			for _, t := range sc.Tables {
-				tables = append(tables, qualified(sc.Name, t.Name))
+				tables = append(tables, ddl.Qualified(sc.Name, t.Name))
 			}
 		}
 		v, err := openConsistent(ctx, s.ep, o.Connections, tables)
-		if ErrorNumber(err) == 1146 || ErrorNumber(err) == 1412 { // a table is gone, or another by now
+		if ask.Number(err) == 1146 || ask.Number(err) == 1412 { // a table is gone, or another by now
 			if *sv, err = s.Survey(ctx, o.Schemas); err != nil {
 				return nil, err
 			}
@@ -292,7 +294,7 @@ func (r *tableDump) run(ctx context.Context) (err error) {
 		}
 	}()
 	r.hash.Columns = r.t.Columns
-	from := "SELECT " + value.ReadAll(value.MariaDB, r.t.Columns) + " FROM " + qualified(r.schema, r.t.Name)
+	from := "SELECT " + value.ReadAll(value.MariaDB, r.t.Columns) + " FROM " + ddl.Qualified(r.schema, r.t.Name)
 	key := r.t.RangeKey()
 	if len(key) == 0 {
 		if _, err := r.batch(ctx, from, nil, nil); err != nil {
@@ -474,13 +476,13 @@ func (r *tableDump) hold(ctx context.Context, what string, c Chunk, key []value.
 }
 
 // serverSum has a server count the rows of a range and add up their hashes.
-func serverSum(ctx context.Context, q queryer, f value.Flavor, schema string, t *Table, key []value.Column, after, upTo value.Bound) (rows int64, sum value.Sum, err error) {
+func serverSum(ctx context.Context, q ask.Queryer, f value.Flavor, schema string, t *Table, key []value.Column, after, upTo value.Bound) (rows int64, sum value.Sum, err error) {
 	where, err := value.Within(key, after, upTo)
 	if err != nil {
 		return 0, sum, err
 	}
 	var text string
-	err = q.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM("+value.Hash(f, t.Columns)+"),0) FROM "+qualified(schema, t.Name)+where).Scan(&rows, &text)
+	err = q.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM("+value.Hash(f, t.Columns)+"),0) FROM "+ddl.Qualified(schema, t.Name)+where).Scan(&rows, &text)
 	if err != nil {
 		return 0, sum, err
 	}

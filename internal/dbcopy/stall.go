@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // errBad makes database/sql throw a connection away.
@@ -42,7 +44,7 @@ var fullNumbers = []uint16{3, 1021, 1026, 1041, 1114, 1598, 3675}
 
 // full gives a *TargetFullError when err is one of a full disk, and nil otherwise.
 func (l *load) full(err error) error {
-	n := ErrorNumber(err)
+	n := ask.Number(err)
 	for _, f := range fullNumbers {
 		if n == f {
 			return &TargetFullError{l.ep.Name, err, l.again}
@@ -65,7 +67,6 @@ func lostNumber(n uint16) bool {
 const (
 	stallAfter = 20 * time.Second // a statement of a chunk takes less than one
 	stallLook  = 10 * time.Second
-	stallQuery = "SELECT COUNT(*) FROM performance_schema.error_log WHERE ERROR_CODE = 'MY-000035' AND LOGGED > NOW(6) - INTERVAL 11 MINUTE"
 )
 
 // stallWatch notices statements that hang and ends the load when the reason is a full disk.
@@ -139,16 +140,11 @@ func (w *stallWatch) look(ctx context.Context, l *load, waited time.Duration) {
 	waiting := fmt.Sprintf("the target has not answered a statement for %s", waited.Round(time.Second))
 	ctx, cancel := context.WithTimeout(ctx, stallLook)
 	defer cancel()
-	var n int
-	db, err := l.ep.Open(TextSession(), 1)
-	if err == nil {
-		err = db.QueryRowContext(ctx, stallQuery).Scan(&n)
-		db.Close()
-	}
+	full, err := l.ep.LogDiskFull(ctx)
 	switch {
 	case err != nil:
 		l.meter.report(waiting + "; its error log can't be read, so look whether its disk is full")
-	case n == 0:
+	case !full:
 		l.meter.report(waiting)
 	default:
 		w.mu.Lock()
@@ -166,4 +162,16 @@ func (w *stallWatch) reason(err error) error {
 		return w.found
 	}
 	return err
+}
+
+// LogDiskFull: a MySQL has said in its error log, within the last minutes, that it waits for room for its binary log.
+func (e Endpoint) LogDiskFull(ctx context.Context) (bool, error) {
+	var n int
+	db, err := e.Open(TextSession(), 1)
+	if err != nil {
+		return false, err
+	}
+	defer db.Close()
+	err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM performance_schema.error_log WHERE ERROR_CODE = 'MY-000035' AND LOGGED > NOW(6) - INTERVAL 11 MINUTE").Scan(&n)
+	return n > 0, err
 }

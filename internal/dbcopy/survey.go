@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
@@ -24,36 +25,9 @@ type Survey struct {
 // Refused gives what must be dealt with before a snapshot as a *RefusedError, or nil.
 func (s *Survey) Refused() error { return refused(s.Findings) }
 
-// queryer is a pool or one connection of it.
-type queryer interface {
-	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row
-	ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error)
-}
-
-// collect runs a query and reads each row with scan.
-func collect[T any](ctx context.Context, q queryer, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
-}
-
-func scanString(r *sql.Rows) (s string, err error) { err = r.Scan(&s); return s, err }
-
 // surveyor reads definitions over one connection with a text session.
 type surveyor struct {
-	q   queryer
+	q   ask.Queryer
 	out Survey
 }
 
@@ -62,7 +36,7 @@ func (s *surveyor) found(check string, sev Severity, object, fix, f string, a ..
 }
 
 // survey looks at the server and the schemas and refuses nothing by itself.
-func survey(ctx context.Context, q queryer, schemas []string) (Survey, error) {
+func survey(ctx context.Context, q ask.Queryer, schemas []string) (Survey, error) {
 	s := &surveyor{q: q}
 	s.out.Catalog.Checksum = value.ChecksumName
 	if len(schemas) == 0 {
@@ -114,44 +88,25 @@ func (s *surveyor) server(ctx context.Context) error {
 
 // replication: on a replica, the log must have what it replicates, and it must be replicating.
 func (s *surveyor) replication(ctx context.Context, logUpdates bool) (replica bool, err error) {
-	rows, err := s.q.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
-	if ErrorNumber(err) == 1227 { // access denied
+	masters, err := ask.Masters(ctx, s.q)
+	if ask.Number(err) == 1227 { // access denied
 		s.found("privileges", Refuse, "account", "GRANT SLAVE MONITOR ON *.* TO the account (REPLICATION CLIENT before MariaDB 10.5)", "it can't see whether the server replicates")
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer rows.Close()
-	cols, err := rows.Columns()
-	if err != nil {
-		return false, err
-	}
-	for rows.Next() {
-		replica = true
-		vals, ptrs := make([]sql.NullString, len(cols)), make([]any, len(cols))
-		for i := range vals {
-			ptrs[i] = &vals[i]
-		}
-		if err := rows.Scan(ptrs...); err != nil {
-			return false, err
-		}
-		get := func(name string) string {
-			if i := slices.Index(cols, name); i >= 0 {
-				return vals[i].String
-			}
-			return ""
-		}
-		from := "replication from " + get("Master_Host")
+	for _, m := range masters {
+		from := "replication from " + m.Host
 		if !logUpdates {
 			s.found("binlog", Refuse, "log_slave_updates", "log_slave_updates in the server's configuration, and a restart", "%s isn't in this server's own log: the snapshot's position would say nothing about those rows", from)
 		}
-		if get("Slave_IO_Running") != "Yes" || get("Slave_SQL_Running") != "Yes" {
+		if m.IORunning != "Yes" || m.SQLRunning != "Yes" {
 			s.found("replication", Refuse, from, "SHOW ALL SLAVES STATUS says why; then START SLAVE", "it isn't running (IO %s, SQL %s %s%s): the rows would be old",
-				get("Slave_IO_Running"), get("Slave_SQL_Running"), get("Last_IO_Error"), get("Last_SQL_Error"))
+				m.IORunning, m.SQLRunning, m.LastIOErr, m.LastSQLErr)
 		}
 	}
-	return replica, rows.Err()
+	return len(masters) > 0, nil
 }
 
 // privileges: without these, the server doesn't refuse to list objects but lists fewer of them.
@@ -162,13 +117,13 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 	}
 	at := strings.LastIndexByte(user, '@')
 	grantee := "'" + user[:at] + "'@'" + user[at+1:] + "'"
-	global, err := collect(ctx, s.q, scanString, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = '"+escape(grantee)+"'")
+	global, err := ask.Each(ctx, s.q, ask.Text, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = '"+ddl.Escape(grantee)+"'")
 	if err != nil {
 		return err
 	}
 	for _, schema := range schemas {
-		own, err := collect(ctx, s.q, scanString, "SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = '"+escape(grantee)+
-			"' AND '"+escape(schema)+"' LIKE TABLE_SCHEMA")
+		own, err := ask.Each(ctx, s.q, ask.Text, "SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = '"+ddl.Escape(grantee)+
+			"' AND '"+ddl.Escape(schema)+"' LIKE TABLE_SCHEMA")
 		if err != nil {
 			return err
 		}
@@ -178,8 +133,8 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 			}
 		}
 	}
-	if _, err := collect(ctx, s.q, scanString, "SELECT name FROM mysql.proc LIMIT 0"); err != nil {
-		if ErrorNumber(err) != 1142 { // SELECT denied
+	if _, err := ask.Each(ctx, s.q, ask.Text, "SELECT name FROM mysql.proc LIMIT 0"); err != nil {
+		if ask.Number(err) != 1142 { // SELECT denied
 			return err
 		}
 		s.found("privileges", Refuse, "account", "GRANT SELECT ON mysql.proc TO "+grantee, "%s can't see routines, and the server would show none as if there were none", user)
@@ -187,16 +142,10 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 	return nil
 }
 
-// escape is for text inside '...' in a text session whose sql_mode has no NO_BACKSLASH_ESCAPES.
-func escape(text string) string {
-	q := value.AppendQuoted(nil, []byte(text))
-	return string(q[1 : len(q)-1])
-}
-
 // named is the condition that a column of information_schema is exactly this name. Its own comparison doesn't know
 // capitals; the first half is what the server finds the directory by.
 func named(column, name string) string {
-	lit := "'" + escape(name) + "'"
+	lit := ddl.Literal(name)
 	return column + " = " + lit + " AND BINARY " + column + " = " + lit
 }
 
@@ -217,7 +166,7 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 		name, kind, collation string
 		rows, bytes           int64
 	}
-	objects, err := collect(ctx, s.q, func(r *sql.Rows) (o object, err error) {
+	objects, err := ask.Each(ctx, s.q, func(r *sql.Rows) (o object, err error) {
 		err = r.Scan(&o.name, &o.kind, &o.collation, &o.rows, &o.bytes)
 		return o, err
 	}, "SELECT TABLE_NAME, TABLE_TYPE, COALESCE(TABLE_COLLATION,''), COALESCE(TABLE_ROWS,0), COALESCE(DATA_LENGTH,0) FROM information_schema.TABLES"+
@@ -244,7 +193,7 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 		default:
 			fix := ""
 			if o.kind == "SEQUENCE" {
-				fix = "an AUTO_INCREMENT column in its place, then DROP SEQUENCE " + qualified(name, o.name)
+				fix = "an AUTO_INCREMENT column in its place, then DROP SEQUENCE " + ddl.Qualified(name, o.name)
 			}
 			s.found(strings.ToLower(o.kind), Refuse, strings.ToLower(o.kind)+" "+name+"."+o.name, fix, "MySQL has no %s", strings.ToLower(o.kind))
 		}
@@ -268,8 +217,8 @@ func (s *surveyor) leftOut(ctx context.Context, schema string) ([]LeftOut, error
 		{"routine", "db", "SELECT CONCAT(name, ' (', LOWER(type), ')') FROM mysql.proc WHERE %s ORDER BY 1"},
 		{"event", "EVENT_SCHEMA", "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE %s ORDER BY 1"},
 	} {
-		names, err := collect(ctx, s.q, scanString, fmt.Sprintf(k.query, named(k.column, schema)))
-		if ErrorNumber(err) == 1142 {
+		names, err := ask.Each(ctx, s.q, ask.Text, fmt.Sprintf(k.query, named(k.column, schema)))
+		if ask.Number(err) == 1142 {
 			continue // said under privileges
 		}
 		if err != nil {
@@ -286,7 +235,7 @@ func (s *surveyor) leftOut(ctx context.Context, schema string) ([]LeftOut, error
 func (s *surveyor) view(ctx context.Context, schema, name string) (View, error) {
 	v := View{Name: name}
 	var skip string
-	err := s.q.QueryRowContext(ctx, "SHOW CREATE VIEW "+qualified(schema, name)).Scan(&skip, &v.Create, &skip, &v.Collation)
+	err := s.q.QueryRowContext(ctx, "SHOW CREATE VIEW "+ddl.Qualified(schema, name)).Scan(&skip, &v.Create, &skip, &v.Collation)
 	return v, err
 }
 
@@ -294,11 +243,11 @@ func (s *surveyor) table(ctx context.Context, schema, name, collation string) (T
 	t := Table{Name: name, Collation: collation, Chunks: []Chunk{}}
 	object := "table " + schema + "." + name
 	var skip string
-	if err := s.q.QueryRowContext(ctx, "SHOW CREATE TABLE "+qualified(schema, name)).Scan(&skip, &t.Create); err != nil {
+	if err := s.q.QueryRowContext(ctx, "SHOW CREATE TABLE "+ddl.Qualified(schema, name)).Scan(&skip, &t.Create); err != nil {
 		return t, err
 	}
 	var err error
-	t.Columns, err = collect(ctx, s.q, func(r *sql.Rows) (c value.Column, err error) {
+	t.Columns, err = ask.Each(ctx, s.q, func(r *sql.Rows) (c value.Column, err error) {
 		var null, generated string
 		if err := r.Scan(&c.Name, &c.Type, &c.ColumnType, &null, &c.Charset, &c.Collation, &generated); err != nil {
 			return c, err
@@ -326,7 +275,7 @@ func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
 		prefix                         sql.NullInt64
 		null                           string
 	}
-	parts, err := collect(ctx, s.q, func(r *sql.Rows) (p part, err error) {
+	parts, err := ask.Each(ctx, s.q, func(r *sql.Rows) (p part, err error) {
 		err = r.Scan(&p.index, &p.column, &p.direction, &p.prefix, &p.null, &p.kind)
 		return p, err
 	}, "SELECT INDEX_NAME, COLUMN_NAME, COALESCE(COLLATION,''), SUB_PART, NULLABLE, INDEX_TYPE FROM information_schema.STATISTICS"+
@@ -360,7 +309,7 @@ func (s *surveyor) keys(ctx context.Context, schema string, t *Table) error {
 	if t.apart == nil {
 		object := "table " + schema + "." + t.Name
 		s.out.Findings = append(s.out.Findings, Finding{Check: "no-key", Severity: Refuse, Stops: compat.Follow, Object: object, What: "it has no primary key and no unique one without NULL: a change in the log says not which row it is of",
-			Fix: "ALTER TABLE " + qualified(schema, t.Name) + " ADD slipway_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE, ADD PRIMARY KEY (slipway_id)"})
+			Fix: "ALTER TABLE " + ddl.Qualified(schema, t.Name) + " ADD slipway_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE, ADD PRIMARY KEY (slipway_id)"})
 	}
 	if t.Key == nil {
 		s.found("range-key", Warn, "table "+schema+"."+t.Name, "", "it has no key that its rows can be read by in ranges: it is read in one go, by one connection, and compared as a whole")

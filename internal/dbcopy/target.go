@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 	"github.com/slipway-dev/slipway/internal/stamp"
@@ -63,7 +64,7 @@ type object struct {
 	Routine string `json:"routine,omitempty"` // "function", "procedure"
 }
 
-func (o object) String() string { return qualified(o.Schema, o.Name) }
+func (o object) String() string { return ddl.Qualified(o.Schema, o.Name) }
 
 // State is what is on a target.
 type State struct {
@@ -153,7 +154,7 @@ func (t *Target) row(ctx context.Context, schema, query string, args []string) (
 }
 
 // look reads without a snapshot: one writer at a time is the caller's rule, and the fence's.
-func look(ctx context.Context, q queryer, schemas []string) (State, error) {
+func look(ctx context.Context, q ask.Queryer, schemas []string) (State, error) {
 	var s State
 	var gtid string
 	if err := q.QueryRowContext(ctx, "SELECT @@server_uuid, @@version, @@global.gtid_executed").Scan(&s.Server, &s.Version, &gtid); err != nil {
@@ -167,9 +168,9 @@ func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 	err = q.QueryRowContext(ctx, "SELECT `run`, `fence`, `snapshot`, `digest`, `phase`, `position`, `objects`, (SELECT COUNT(*) FROM "+ownTable("chunk")+") + (SELECT COUNT(*) FROM "+ownTable("copied")+") FROM "+ownTable("load")).
 		Scan(&s.Run, &s.Fence, &s.ID, &s.Digest, &s.Phase, &position, &objects, &s.Chunks)
 	switch {
-	case ErrorNumber(err) == 1049 || ErrorNumber(err) == 1146 || errors.Is(err, sql.ErrNoRows): // no such schema, no such table
+	case ask.Number(err) == 1049 || ask.Number(err) == 1146 || errors.Is(err, sql.ErrNoRows): // no such schema, no such table
 		s.Run = ""
-	case ErrorNumber(err) == unknownColumn:
+	case ask.Number(err) == unknownColumn:
 		return s, fmt.Errorf("%s was made by another version of this program: go on with that one, or drop what it loaded and then %s: %w", ownTable("load"), ownSchema, err)
 	case err != nil:
 		return s, err
@@ -183,7 +184,7 @@ func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 		ours[o] = true
 	}
 	for _, schema := range schemas {
-		names, err := collect(ctx, q, scanString, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '"+escape(schema)+"'")
+		names, err := ask.Each(ctx, q, ask.Text, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '"+ddl.Escape(schema)+"'")
 		if err != nil {
 			return s, err
 		}
@@ -206,25 +207,25 @@ func look(ctx context.Context, q queryer, schemas []string) (State, error) {
 	return s, nil
 }
 
-func objectsIn(ctx context.Context, q queryer, schema string) ([]object, error) {
-	return collect(ctx, q, func(r *sql.Rows) (object, error) {
+func objectsIn(ctx context.Context, q ask.Queryer, schema string) ([]object, error) {
+	return ask.Each(ctx, q, func(r *sql.Rows) (object, error) {
 		o := object{Schema: schema}
 		var kind string
 		err := r.Scan(&o.Name, &kind, &o.Routine)
 		o.View = kind == "VIEW"
 		return o, err
-	}, "SELECT TABLE_NAME, TABLE_TYPE, '' FROM information_schema.TABLES WHERE TABLE_SCHEMA = '"+escape(schema)+"'"+
-		" UNION ALL SELECT ROUTINE_NAME, '', LOWER(ROUTINE_TYPE) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = '"+escape(schema)+"' ORDER BY 1, 3")
+	}, "SELECT TABLE_NAME, TABLE_TYPE, '' FROM information_schema.TABLES WHERE TABLE_SCHEMA = '"+ddl.Escape(schema)+"'"+
+		" UNION ALL SELECT ROUTINE_NAME, '', LOWER(ROUTINE_TYPE) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = '"+ddl.Escape(schema)+"' ORDER BY 1, 3")
 }
 
-func ownTable(name string) string { return qualified(ownSchema, name) }
+func ownTable(name string) string { return ddl.Qualified(ownSchema, name) }
 
 // unknownColumn is the server's error number for a column that isn't there.
 const unknownColumn = 1054
 
 // mark writes whose load this is, before anything of it is made. The schema may be there already, empty: from a run
 // that was killed between this function's first two statements.
-func mark(ctx context.Context, q queryer, own Owner, id, digest string, pos snapshot.Position, objects []object) error {
+func mark(ctx context.Context, q ask.Queryer, own Owner, id, digest string, pos snapshot.Position, objects []object) error {
 	list, err := json.Marshal(objects)
 	if err != nil {
 		return err
@@ -241,7 +242,7 @@ func mark(ctx context.Context, q queryer, own Owner, id, digest string, pos snap
 		"CREATE TABLE " + ownTable("load") + " (`one` TINYINT NOT NULL PRIMARY KEY CHECK (`one` = 1), `run` VARCHAR(64) NOT NULL, `fence` BIGINT UNSIGNED NOT NULL," +
 			" `snapshot` VARCHAR(64) NOT NULL, `digest` CHAR(64) NOT NULL, `phase` VARCHAR(16) NOT NULL, `position` LONGTEXT NOT NULL, `objects` LONGTEXT NOT NULL) ENGINE=InnoDB COMMENT='whose load this database is'" +
 			fmt.Sprintf(" SELECT 1 AS `one`, '%s' AS `run`, %d AS `fence`, '%s' AS `snapshot`, '%s' AS `digest`, '%s' AS `phase`, '%s' AS `position`, '%s' AS `objects`",
-				escape(own.Run), own.Fence, escape(id), escape(digest), PhaseCompile, escape(string(position)), escape(string(list))),
+				ddl.Escape(own.Run), own.Fence, ddl.Escape(id), ddl.Escape(digest), PhaseCompile, ddl.Escape(string(position)), ddl.Escape(string(list))),
 	} {
 		if _, err := q.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("make %s: %w", ownSchema, err)
@@ -251,12 +252,12 @@ func mark(ctx context.Context, q queryer, own Owner, id, digest string, pos snap
 }
 
 // noteObjects writes what a load makes into its mark.
-func noteObjects(ctx context.Context, q queryer, own Owner, objects []object) error {
+func noteObjects(ctx context.Context, q ask.Queryer, own Owner, objects []object) error {
 	list, err := json.Marshal(objects)
 	if err != nil {
 		return err
 	}
-	_, err = q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `objects` = '%s' WHERE `run` = '%s' AND `fence` = %d", ownTable("load"), escape(string(list)), escape(own.Run), own.Fence))
+	_, err = q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `objects` = '%s' WHERE `run` = '%s' AND `fence` = %d", ownTable("load"), ddl.Escape(string(list)), ddl.Escape(own.Run), own.Fence))
 	if err != nil {
 		return fmt.Errorf("note what is made: %w", err)
 	}
@@ -268,13 +269,13 @@ const lockWaitTimeout = 1205
 
 // advance sets the phase, and the fence when a run is taken up again. It waits for chunks that an earlier process of
 // the run still has under way: each holds the mark until it is committed or rolled back. waiting, if not nil, is told.
-func advance(ctx context.Context, q queryer, own Owner, to Phase, waiting func(string)) error {
+func advance(ctx context.Context, q ask.Queryer, own Owner, to Phase, waiting func(string)) error {
 	if _, err := q.ExecContext(ctx, "SET SESSION innodb_lock_wait_timeout = 5"); err != nil {
 		return err
 	}
 	for {
-		r, err := q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d, `phase` = '%s' WHERE `run` = '%s' AND `fence` <= %d", ownTable("load"), own.Fence, to, escape(own.Run), own.Fence))
-		if ErrorNumber(err) == lockWaitTimeout && ctx.Err() == nil {
+		r, err := q.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d, `phase` = '%s' WHERE `run` = '%s' AND `fence` <= %d", ownTable("load"), own.Fence, to, ddl.Escape(own.Run), own.Fence))
+		if ask.Number(err) == lockWaitTimeout && ctx.Err() == nil {
 			if waiting != nil {
 				waiting("waiting for a transaction of an earlier attempt to end at the target")
 			}
@@ -357,8 +358,8 @@ func (t *Target) drop(ctx context.Context, own Owner) error {
 }
 
 // dropEmptyMark removes the mark's schema where it has no name on it.
-func dropEmptyMark(ctx context.Context, q queryer) error {
-	names, err := collect(ctx, q, scanString, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '"+ownSchema+"'")
+func dropEmptyMark(ctx context.Context, q ask.Queryer) error {
+	names, err := ask.Each(ctx, q, ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '"+ownSchema+"'")
 	if err != nil {
 		return err
 	}
@@ -370,13 +371,13 @@ func dropEmptyMark(ctx context.Context, q queryer) error {
 }
 
 // dropObjects needs a session with foreign_key_checks=0.
-func dropObjects(ctx context.Context, q queryer, objects []object) error {
+func dropObjects(ctx context.Context, q ask.Queryer, objects []object) error {
 	for _, o := range objects {
 		if o.Routine == "" {
 			continue
 		}
 		_, err := q.ExecContext(ctx, "DROP "+strings.ToUpper(o.Routine)+" IF EXISTS "+o.String())
-		if n := ErrorNumber(err); err != nil && n != 1049 && n != 1305 {
+		if n := ask.Number(err); err != nil && n != 1049 && n != 1305 {
 			return fmt.Errorf("drop %s %s: %w", o.Routine, o, err)
 		}
 	}
@@ -394,14 +395,14 @@ func dropObjects(ctx context.Context, q queryer, objects []object) error {
 		}
 		_, err := q.ExecContext(ctx, "DROP "+kind+" IF EXISTS "+strings.Join(names, ", "))
 		for _, n := range names {
-			if ErrorNumber(err) != 1049 { // unknown database
+			if ask.Number(err) != 1049 { // unknown database
 				break
 			}
-			if _, one := q.ExecContext(ctx, "DROP "+kind+" IF EXISTS "+n); one != nil && ErrorNumber(one) != 1049 {
+			if _, one := q.ExecContext(ctx, "DROP "+kind+" IF EXISTS "+n); one != nil && ask.Number(one) != 1049 {
 				return fmt.Errorf("drop %s: %w", n, one)
 			}
 		}
-		if err != nil && ErrorNumber(err) != 1049 {
+		if err != nil && ask.Number(err) != 1049 {
 			return fmt.Errorf("drop tables and views: %w", err)
 		}
 	}

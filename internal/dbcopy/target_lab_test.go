@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // left lists what is in schemas of the target.
 func left(t testing.TB, schemas ...string) []string {
 	t.Helper()
-	out, err := collect(t.Context(), admin(t, servers.mysql, ""), scanString,
+	out, err := ask.Each(t.Context(), admin(t, servers.mysql, ""), ask.Text,
 		"SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('"+strings.Join(schemas, "','")+"') UNION SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '_slipway' ORDER BY 1")
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +211,7 @@ func TestOddEnum(t *testing.T) {
 		t.Error(d)
 	}
 	equalByOracle(t, maria, my, "a", []string{"id", "e"})
-	rows, err := collect(t.Context(), my, scanString, "SELECT CONCAT(id, '=', COALESCE(e+0, 'NULL')) FROM a ORDER BY id")
+	rows, err := ask.Each(t.Context(), my, ask.Text, "SELECT CONCAT(id, '=', COALESCE(e+0, 'NULL')) FROM a ORDER BY id")
 	if want := []string{"1=1", "2=0", "3=2", "4=NULL", "5=0"}; err != nil || !slices.Equal(rows, want) {
 		t.Errorf("got %q, %v", rows, err)
 	}

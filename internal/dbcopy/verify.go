@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -188,7 +189,7 @@ func (v *verify) objects(ctx context.Context, out *Verified) (definitions, error
 		return definitions{}, fmt.Errorf("look at the target: %w", err)
 	}
 	out.Server, out.GTID = state.Server, state.GTID
-	collations, err := collect(ctx, db, scanString, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
+	collations, err := ask.Each(ctx, db, ask.Text, "SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
 	if err != nil {
 		return definitions{}, fmt.Errorf("ask for collations: %w", err)
 	}
@@ -256,7 +257,7 @@ func (v *verify) sums(ctx context.Context, parts []part) ([]part, error) {
 					key, after, upTo = p.def.table.RangeKey(), p.chunk.After, p.chunk.UpTo
 				}
 				rows, sum, err := serverSum(ctx, v.db, value.MySQL, p.def.schema, p.def.table, key, after, upTo)
-				if ErrorNumber(err) == 1054 { // unknown column
+				if ask.Number(err) == 1054 { // unknown column
 					err = nil
 					rows = -1
 				}

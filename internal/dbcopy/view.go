@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -116,7 +118,7 @@ const (
 )
 
 // snapshotPosition is where the server's log stood when the session's snapshot was taken.
-func snapshotPosition(ctx context.Context, q queryer) (at binlog.File, err error) {
+func snapshotPosition(ctx context.Context, q ask.Queryer) (at binlog.File, err error) {
 	for same, asked := 0, 0; same < sameAnswers; asked++ {
 		if asked == mostAnswers {
 			return at, fmt.Errorf("the server gives the snapshot's position differently each time it is asked (%d times): something asks it for its status without a pause; stop that", asked)
@@ -136,8 +138,8 @@ func snapshotPosition(ctx context.Context, q queryer) (at binlog.File, err error
 	return at, nil
 }
 
-func askSnapshotPosition(ctx context.Context, q queryer) (at binlog.File, err error) {
-	status, err := collect(ctx, q, func(r *sql.Rows) (s [2]string, err error) { err = r.Scan(&s[0], &s[1]); return s, err }, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'")
+func askSnapshotPosition(ctx context.Context, q ask.Queryer) (at binlog.File, err error) {
+	status, err := ask.Each(ctx, q, func(r *sql.Rows) (s [2]string, err error) { err = r.Scan(&s[0], &s[1]); return s, err }, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'")
 	if err != nil {
 		return at, err
 	}
@@ -156,7 +158,7 @@ func askSnapshotPosition(ctx context.Context, q queryer) (at binlog.File, err er
 
 func (v *consistent) position(ctx context.Context) error {
 	var gtid sql.NullString
-	err := v.conns[0].QueryRowContext(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS('%s',%d)", escape(v.pos.File.Name), v.pos.File.Offset)).Scan(&gtid)
+	err := v.conns[0].QueryRowContext(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS('%s',%d)", ddl.Escape(v.pos.File.Name), v.pos.File.Offset)).Scan(&gtid)
 	if err != nil {
 		return fmt.Errorf("ask for the GTID position at %s: %w", v.pos.File, err)
 	}
@@ -175,7 +177,7 @@ func (v *consistent) hold(ctx context.Context, tables []string) error {
 	for _, c := range v.conns {
 		g.Go(func() error {
 			for _, t := range tables {
-				if _, err := collect(ctx, c, scanString, "SELECT 1 FROM "+t+" LIMIT 0"); err != nil {
+				if _, err := ask.Each(ctx, c, ask.Text, "SELECT 1 FROM "+t+" LIMIT 0"); err != nil {
 					return fmt.Errorf("hold the definition of %s: %w", t, err)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -92,16 +93,12 @@ func (c *checker) replica(ctx context.Context) (bool, error) {
 	if c.src.Flavor == value.MySQL {
 		query = "SHOW REPLICA STATUS"
 	}
-	rows, err := c.db.QueryContext(ctx, query)
-	if dbcopy.ErrorNumber(err) == 1227 {
+	masters, err := ask.Rows(ctx, c.db, query)
+	if ask.Number(err) == 1227 {
 		c.refuse("account", "GRANT "+map[value.Flavor]string{value.MariaDB: "SLAVE MONITOR (REPLICATION CLIENT before MariaDB 10.5)", value.MySQL: "REPLICATION CLIENT"}[c.src.Flavor]+" ON *.* TO "+c.account(ctx), "it may not see whether the server replicates another")
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	defer rows.Close()
-	return rows.Next(), rows.Err()
+	return len(masters) > 0, err
 }
 
 func (c *checker) account(ctx context.Context) string {
@@ -115,25 +112,17 @@ func (c *checker) account(ctx context.Context) string {
 
 // privileges asks what reading the log itself doesn't: the server refuses it later and by the by.
 func (c *checker) privileges(ctx context.Context) error {
-	rows, err := c.db.QueryContext(ctx, "SHOW GRANTS")
+	grants, err := ask.Column(ctx, c.db, "SHOW GRANTS")
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
 	var all []string
-	for rows.Next() {
-		var g string
-		if err := rows.Scan(&g); err != nil {
-			return err
-		}
+	for _, g := range grants {
 		if list, rest, ok := strings.Cut(strings.TrimPrefix(g, "GRANT "), " ON "); ok && strings.HasPrefix(rest, "*.*") {
 			for p := range strings.SplitSeq(list, ",") {
 				all = append(all, strings.ToUpper(strings.TrimSpace(p)))
 			}
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
 	}
 	need := [][]string{{"REPLICATION SLAVE", "REPLICATION REPLICA"}, {"REPLICATION CLIENT", "BINLOG MONITOR"}}
 	for _, names := range need {
@@ -242,27 +231,7 @@ func (c *checker) noFile(ctx context.Context, from Position, logs []string) erro
 
 // fileNames are the server's log files, the oldest first.
 func fileNames(ctx context.Context, db *sql.DB) ([]string, error) {
-	rows, err := db.QueryContext(ctx, "SHOW BINARY LOGS")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	cols, err := rows.Columns()
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for rows.Next() {
-		vals, ptrs := make([]sql.RawBytes, len(cols)), make([]any, len(cols))
-		for i := range vals {
-			ptrs[i] = &vals[i]
-		}
-		if err := rows.Scan(ptrs...); err != nil {
-			return nil, err
-		}
-		out = append(out, string(vals[0]))
-	}
-	return out, rows.Err()
+	return ask.Column(ctx, db, "SHOW BINARY LOGS")
 }
 
 // advice is what to do about a log that is gone: what there still is, and for how long the server keeps it.

@@ -17,6 +17,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
@@ -226,7 +227,7 @@ func number(err error) uint16 {
 	if errors.As(err, &my) {
 		return my.Code
 	}
-	return dbcopy.ErrorNumber(err)
+	return ask.Number(err)
 }
 
 // lost: the connection broke, or the server goes down; another may do.

@@ -5,27 +5,29 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // Accounts says of each account of the source what of it the target hasn't: the way it signs in, and privileges. Accounts
 // aren't carried: their passwords are known to the servers as hashes alone, and no hash of one server is the other's.
-func Accounts(ctx context.Context, source, target Queryer) ([]Finding, error) {
-	rows, err := table(ctx, source, "SELECT User, Host, COALESCE(JSON_VALUE(Priv, '$.plugin'), ''), COALESCE(JSON_QUERY(Priv, '$.auth_or'), ''), COALESCE(JSON_VALUE(Priv, '$.is_role'), '') FROM mysql.global_priv WHERE User <> 'mariadb.sys' ORDER BY User, Host")
+func Accounts(ctx context.Context, source, target ask.Queryer) ([]Finding, error) {
+	rows, err := ask.Rows(ctx, source, "SELECT User, Host, COALESCE(JSON_VALUE(Priv, '$.plugin'), ''), COALESCE(JSON_QUERY(Priv, '$.auth_or'), ''), COALESCE(JSON_VALUE(Priv, '$.is_role'), '') FROM mysql.global_priv WHERE User <> 'mariadb.sys' ORDER BY User, Host")
 	if denied(err) {
 		return []Finding{unseen("account", "accounts and their privileges", "mysql.*")}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask for accounts: %w", err)
 	}
-	plugins, err := table(ctx, target, "SELECT PLUGIN_NAME FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE'")
+	plugins, err := ask.Rows(ctx, target, "SELECT PLUGIN_NAME FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE'")
 	if err != nil {
 		return nil, fmt.Errorf("ask the target for its ways to sign in: %w", err)
 	}
-	known, err := table(ctx, target, "SHOW PRIVILEGES")
+	known, err := ask.Rows(ctx, target, "SHOW PRIVILEGES")
 	if err != nil {
 		return nil, fmt.Errorf("ask the target for its privileges: %w", err)
 	}
-	held, err := table(ctx, source, "SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES UNION SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES"+
+	held, err := ask.Rows(ctx, source, "SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES UNION SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES"+
 		" UNION SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.TABLE_PRIVILEGES ORDER BY 1, 2")
 	if err != nil {
 		return nil, fmt.Errorf("ask for privileges: %w", err)

@@ -5,19 +5,21 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 var jsonCheck = regexp.MustCompile("(?i)^json_valid\\(`((?:[^`]|``)*)`\\)$")
 
 // Columns looks at columns that go over as they are, and that a person should know of.
-func Columns(ctx context.Context, q Queryer, schema string) ([]Finding, error) {
-	rows, err := table(ctx, q, "SELECT C.TABLE_NAME, C.COLUMN_NAME, C.DATA_TYPE, COALESCE(C.CHARACTER_SET_NAME,''), C.EXTRA FROM information_schema.COLUMNS C"+
+func Columns(ctx context.Context, q ask.Queryer, schema string) ([]Finding, error) {
+	rows, err := ask.Rows(ctx, q, "SELECT C.TABLE_NAME, C.COLUMN_NAME, C.DATA_TYPE, COALESCE(C.CHARACTER_SET_NAME,''), C.EXTRA FROM information_schema.COLUMNS C"+
 		" JOIN information_schema.TABLES T ON T.TABLE_SCHEMA = C.TABLE_SCHEMA AND T.TABLE_NAME = C.TABLE_NAME AND T.TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED')"+
 		" WHERE "+in("C.TABLE_SCHEMA", schema)+" ORDER BY BINARY C.TABLE_NAME, C.ORDINAL_POSITION")
 	if err != nil {
 		return nil, fmt.Errorf("ask for columns: %w", err)
 	}
-	checks, err := table(ctx, q, "SELECT TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE "+in("CONSTRAINT_SCHEMA", schema))
+	checks, err := ask.Rows(ctx, q, "SELECT TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE "+in("CONSTRAINT_SCHEMA", schema))
 	if err != nil {
 		return nil, fmt.Errorf("ask for checks: %w", err)
 	}
@@ -27,7 +29,7 @@ func Columns(ctx context.Context, q Queryer, schema string) ([]Finding, error) {
 			json[[2]string{c[0], strings.ReplaceAll(m[1], "``", "`")}] = true
 		}
 	}
-	spatial, err := table(ctx, q, "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE INDEX_TYPE = 'SPATIAL' AND "+in("TABLE_SCHEMA", schema))
+	spatial, err := ask.Rows(ctx, q, "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE INDEX_TYPE = 'SPATIAL' AND "+in("TABLE_SCHEMA", schema))
 	if err != nil {
 		return nil, fmt.Errorf("ask for spatial keys: %w", err)
 	}

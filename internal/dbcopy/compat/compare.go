@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // compared are the variables that Compare reads.
 var compared = []string{"time_zone", "system_time_zone", "explicit_defaults_for_timestamp", "lower_case_table_names", "sql_mode", "event_scheduler", "version"}
 
 // Compare holds two servers' settings side by side. tables are the tables' names, as "schema.table".
-func Compare(ctx context.Context, source, target Queryer, tables []string) ([]Finding, error) {
+func Compare(ctx context.Context, source, target ask.Queryer, tables []string) ([]Finding, error) {
 	src, err := Variables(ctx, source, compared...)
 	if err != nil {
 		return nil, fmt.Errorf("at the source: %w", err)
@@ -81,8 +83,8 @@ func Names(source, target int, tables []string) (out []Finding) {
 
 // Reserved looks for names of tables and columns that are reserved words of the target and not of the source: the
 // application's queries may have them without quotes.
-func Reserved(ctx context.Context, source, target Queryer, schemas []string) ([]Finding, error) {
-	words, err := table(ctx, target, "SELECT LOWER(WORD) FROM information_schema.KEYWORDS WHERE RESERVED = 1")
+func Reserved(ctx context.Context, source, target ask.Queryer, schemas []string) ([]Finding, error) {
+	words, err := ask.Rows(ctx, target, "SELECT LOWER(WORD) FROM information_schema.KEYWORDS WHERE RESERVED = 1")
 	if err != nil {
 		return nil, fmt.Errorf("ask the target for its reserved words: %w", err)
 	}
@@ -93,7 +95,7 @@ func Reserved(ctx context.Context, source, target Queryer, schemas []string) ([]
 	var out []Finding
 	asked := map[string]bool{} // the source's answers
 	for _, schema := range schemas {
-		names, err := table(ctx, source, "SELECT 'table', TABLE_NAME, TABLE_NAME FROM information_schema.TABLES WHERE "+in("TABLE_SCHEMA", schema)+
+		names, err := ask.Rows(ctx, source, "SELECT 'table', TABLE_NAME, TABLE_NAME FROM information_schema.TABLES WHERE "+in("TABLE_SCHEMA", schema)+
 			" UNION ALL SELECT 'column', TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS WHERE "+in("TABLE_SCHEMA", schema)+" ORDER BY 2, 1 DESC, 3")
 		if err != nil {
 			return nil, fmt.Errorf("ask for names: %w", err)
@@ -105,8 +107,8 @@ func Reserved(ctx context.Context, source, target Queryer, schemas []string) ([]
 			}
 			if _, done := asked[word]; !done {
 				// A reserved word can't be an alias without quotes. It is in the target's list, so it is a word and no more.
-				_, err := table(ctx, source, "SELECT 1 FROM (SELECT 1 AS x) AS "+word)
-				if err != nil && number(err) != 1064 {
+				_, err := ask.Rows(ctx, source, "SELECT 1 FROM (SELECT 1 AS x) AS "+word)
+				if err != nil && ask.Number(err) != 1064 {
 					return nil, fmt.Errorf("ask whether %s is reserved: %w", word, err)
 				}
 				asked[word] = err != nil

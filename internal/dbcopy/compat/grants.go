@@ -5,48 +5,51 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
 // Grants are the statements that give accounts at the target what they may at the source on the schemas, as far as the target knows
 // the privileges: accounts with privileges on the schemas, their tables, columns or routines, and those with privileges on everything
 // that aren't administrators (SUPER), which get them on the schemas alone. No password is in them: the accounts are to be made first.
 // What comes through roles or PUBLIC isn't in them. seen is false when the account may not look at others'.
-func Grants(ctx context.Context, source, target Queryer, schemas []string) (out []string, seen bool, err error) {
+func Grants(ctx context.Context, source, target ask.Queryer, schemas []string) (out []string, seen bool, err error) {
 	var like []string
 	for _, s := range schemas {
-		like = append(like, lit(s)+" LIKE TABLE_SCHEMA")
+		like = append(like, ddl.Literal(s)+" LIKE TABLE_SCHEMA")
 	}
 	exact := func(column string) string {
 		var names []string
 		for _, s := range schemas {
-			names = append(names, lit(s))
+			names = append(names, ddl.Literal(s))
 		}
 		return "BINARY " + column + " IN (" + strings.Join(names, ",") + ")"
 	}
 	// An account without SELECT on mysql.* sees its own privileges alone, as if there were no others.
-	who, err := table(ctx, source, "SELECT CONCAT('''', User, '''@''', Host, ''''), CONCAT(User, '@', Host) = CURRENT_USER() FROM mysql.global_priv"+
+	who, err := ask.Rows(ctx, source, "SELECT CONCAT('''', User, '''@''', Host, ''''), CONCAT(User, '@', Host) = CURRENT_USER() FROM mysql.global_priv"+
 		" WHERE COALESCE(JSON_VALUE(Priv, '$.is_role'), '0') NOT IN ('1', 'true') AND User NOT IN ('PUBLIC', 'mariadb.sys') ORDER BY 1")
 	if denied(err) {
 		return nil, false, nil
 	}
 	var held [][]string // grantee, place, privilege, columns, may grant
 	if err == nil {
-		held, err = table(ctx, source, "SELECT GRANTEE, CONCAT('`', REPLACE(TABLE_SCHEMA, '`', '``'), '`.*'), PRIVILEGE_TYPE, '', IS_GRANTABLE FROM information_schema.SCHEMA_PRIVILEGES WHERE "+strings.Join(like, " OR ")+
+		held, err = ask.Rows(ctx, source, "SELECT GRANTEE, CONCAT('`', REPLACE(TABLE_SCHEMA, '`', '``'), '`.*'), PRIVILEGE_TYPE, '', IS_GRANTABLE FROM information_schema.SCHEMA_PRIVILEGES WHERE "+strings.Join(like, " OR ")+
 			" UNION ALL SELECT GRANTEE, CONCAT('`', REPLACE(TABLE_SCHEMA, '`', '``'), '`.`', REPLACE(TABLE_NAME, '`', '``'), '`'), PRIVILEGE_TYPE, '', IS_GRANTABLE FROM information_schema.TABLE_PRIVILEGES WHERE "+exact("TABLE_SCHEMA")+
 			" UNION ALL SELECT GRANTEE, CONCAT('`', REPLACE(TABLE_SCHEMA, '`', '``'), '`.`', REPLACE(TABLE_NAME, '`', '``'), '`'), PRIVILEGE_TYPE, CONCAT('`', REPLACE(COLUMN_NAME, '`', '``'), '`'), IS_GRANTABLE FROM information_schema.COLUMN_PRIVILEGES WHERE "+exact("TABLE_SCHEMA")+
 			" ORDER BY 1, 2, 4, 3")
 	}
 	var routines, global, known [][]string
 	if err == nil {
-		routines, err = table(ctx, source, "SELECT CONCAT('''', User, '''@''', Host, ''''), CONCAT(Routine_type, ' `', REPLACE(Db, '`', '``'), '`.`', REPLACE(Routine_name, '`', '``'), '`'), Proc_priv FROM mysql.procs_priv WHERE "+exact("Db")+" ORDER BY 1, 2")
+		routines, err = ask.Rows(ctx, source, "SELECT CONCAT('''', User, '''@''', Host, ''''), CONCAT(Routine_type, ' `', REPLACE(Db, '`', '``'), '`.`', REPLACE(Routine_name, '`', '``'), '`'), Proc_priv FROM mysql.procs_priv WHERE "+exact("Db")+" ORDER BY 1, 2")
 	}
 	if err == nil {
-		global, err = table(ctx, source, "SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES ORDER BY 1, 2")
+		global, err = ask.Rows(ctx, source, "SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES ORDER BY 1, 2")
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("ask for privileges: %w", err)
 	}
-	if known, err = table(ctx, target, "SHOW PRIVILEGES"); err != nil {
+	if known, err = ask.Rows(ctx, target, "SHOW PRIVILEGES"); err != nil {
 		return nil, false, fmt.Errorf("ask the target for its privileges: %w", err)
 	}
 	for _, r := range routines {
@@ -98,7 +101,7 @@ func grants(who, held, global [][]string, known, schemas []string) (out []string
 		for _, g := range global {
 			if g[0] == w[0] && !super && slices.Contains(onSchemas, strings.ReplaceAll(g[1], " ", "_")) {
 				for _, s := range schemas {
-					add(ident(s)+".*", g[1], "", "NO")
+					add(ddl.Quote(s)+".*", g[1], "", "NO")
 				}
 			}
 		}

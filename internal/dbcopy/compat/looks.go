@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
 // LookOptions bound what looking at rows costs the source.
@@ -31,14 +34,14 @@ type look struct {
 
 // Looks reads the rows of a schema's tables, each once and for a bounded time, for values that arrive as they are and
 // surprise there, or that don't arrive. A finding says how many rows were looked at.
-func Looks(ctx context.Context, q Queryer, schema string, o LookOptions) ([]Finding, error) {
+func Looks(ctx context.Context, q ask.Queryer, schema string, o LookOptions) ([]Finding, error) {
 	if o.Longest == 0 {
 		o.Longest = defaultLongest
 	}
 	if o.Sample == 0 {
 		o.Sample = defaultSample
 	}
-	rows, err := table(ctx, q, "SELECT C.TABLE_NAME, C.COLUMN_NAME, C.DATA_TYPE, COALESCE(C.CHARACTER_SET_NAME,''), C.EXTRA FROM information_schema.COLUMNS C"+
+	rows, err := ask.Rows(ctx, q, "SELECT C.TABLE_NAME, C.COLUMN_NAME, C.DATA_TYPE, COALESCE(C.CHARACTER_SET_NAME,''), C.EXTRA FROM information_schema.COLUMNS C"+
 		" JOIN information_schema.TABLES T ON T.TABLE_SCHEMA = C.TABLE_SCHEMA AND T.TABLE_NAME = C.TABLE_NAME AND T.TABLE_TYPE = 'BASE TABLE'"+
 		" WHERE "+in("C.TABLE_SCHEMA", schema)+" ORDER BY BINARY C.TABLE_NAME, C.ORDINAL_POSITION")
 	if err != nil {
@@ -59,7 +62,7 @@ func Looks(ctx context.Context, q Queryer, schema string, o LookOptions) ([]Find
 		if o.Tell != nil {
 			o.Tell("rows of table " + schema + "." + name)
 		}
-		found, err := lookAt(ctx, q, ident(schema)+"."+ident(name), "table "+schema+"."+name, looks, o)
+		found, err := lookAt(ctx, q, ddl.Quote(schema)+"."+ddl.Quote(name), "table "+schema+"."+name, looks, o)
 		if err != nil {
 			return nil, fmt.Errorf("look at the rows of table %s.%s: %w", schema, name, err)
 		}
@@ -72,7 +75,7 @@ func Looks(ctx context.Context, q Queryer, schema string, o LookOptions) ([]Find
 const latest = "2038-01-19 03:14:07"
 
 func looksAt(object, name, dataType, charset, extra string) (out []look) {
-	c := ident(name)
+	c := ddl.Quote(name)
 	add := func(expr string, f Finding) {
 		f.Object = object + ", " + name
 		if f.Severity == "" {
@@ -106,7 +109,7 @@ func looksAt(object, name, dataType, charset, extra string) (out []look) {
 
 const tooLong = 1969 // max_statement_time
 
-func lookAt(ctx context.Context, q Queryer, name, object string, looks []look, o LookOptions) ([]Finding, error) {
+func lookAt(ctx context.Context, q ask.Queryer, name, object string, looks []look, o LookOptions) ([]Finding, error) {
 	counts := make([]string, len(looks))
 	var columns []string // by name: * leaves invisible ones out
 	for i, l := range looks {
@@ -119,18 +122,18 @@ func lookAt(ctx context.Context, q Queryer, name, object string, looks []look, o
 	limit := func(d time.Duration) string {
 		return "SET STATEMENT max_statement_time = " + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " FOR "
 	}
-	row, err := table(ctx, q, limit(o.Longest)+"SELECT "+list+" FROM "+name)
+	row, err := ask.Rows(ctx, q, limit(o.Longest)+"SELECT "+list+" FROM "+name)
 	scope := "all %s rows were looked at"
 	var partly []Finding
-	if number(err) == tooLong {
+	if ask.Number(err) == tooLong {
 		scope = fmt.Sprintf("the first %%s rows were looked at, since all would have taken more than %s", o.Longest)
-		row, err = table(ctx, q, limit(o.Longest)+fmt.Sprintf("SELECT %s FROM (SELECT %s FROM %s LIMIT %d) AS t", list, strings.Join(columns, ", "), name, o.Sample))
+		row, err = ask.Rows(ctx, q, limit(o.Longest)+fmt.Sprintf("SELECT %s FROM (SELECT %s FROM %s LIMIT %d) AS t", list, strings.Join(columns, ", "), name, o.Sample))
 		if err == nil {
 			partly = append(partly, Finding{Check: "looked-at", Severity: Warn, Object: object, What: fmt.Sprintf("only its first %s rows were looked at: all of them would have taken more than %s", row[0][0], o.Longest),
 				Will: "what its other rows have isn't known"})
 		}
 	}
-	if number(err) == tooLong {
+	if ask.Number(err) == tooLong {
 		return []Finding{{Check: "looked-at", Severity: Warn, Object: object, What: fmt.Sprintf("none of its rows were looked at: the first %d would have taken more than %s", o.Sample, o.Longest), Will: "what its rows have isn't known"}}, nil
 	}
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/sqltext"
 )
 
@@ -78,8 +80,8 @@ func Body(object, text string, own map[string]bool) (out []Finding) {
 }
 
 // UserFunctions looks for functions that were loaded from libraries.
-func UserFunctions(ctx context.Context, q Queryer) ([]Finding, error) {
-	rows, err := table(ctx, q, "SELECT name, dl FROM mysql.func ORDER BY name")
+func UserFunctions(ctx context.Context, q ask.Queryer) ([]Finding, error) {
+	rows, err := ask.Rows(ctx, q, "SELECT name, dl FROM mysql.func ORDER BY name")
 	if denied(err) {
 		return []Finding{unseen("udf", "loaded functions", "mysql.func")}, nil
 	}
@@ -89,7 +91,7 @@ func UserFunctions(ctx context.Context, q Queryer) ([]Finding, error) {
 	var out []Finding
 	for _, r := range rows {
 		out = append(out, Finding{Check: "udf", Severity: Refuse, Stops: Switch, Object: "function " + r[0], What: "it is loaded from the library " + r[1] + ", and Cloud SQL loads none",
-			Fix: "DROP FUNCTION " + ident(r[0]) + ", when nothing uses it"})
+			Fix: "DROP FUNCTION " + ddl.Quote(r[0]) + ", when nothing uses it"})
 	}
 	return out, nil
 }

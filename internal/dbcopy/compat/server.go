@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // shortest is how long a source must keep its binary log: a follower that stood still over a night can go on in the
@@ -15,7 +17,7 @@ const shortest = 24 * time.Hour
 
 // Server looks at what keeps the source's writes from being followed row by row. replica: it follows another server.
 // That the log is there at all is the survey's to say.
-func Server(ctx context.Context, q Queryer, replica bool) ([]Finding, error) {
+func Server(ctx context.Context, q ask.Queryer, replica bool) ([]Finding, error) {
 	v, err := Variables(ctx, q, "binlog_format", "binlog_row_image", "binlog_expire_logs_seconds", "expire_logs_days", "server_id", "gtid_domain_id", "gtid_slave_pos", "read_only", "wsrep_on")
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@
 package ddl
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -175,4 +176,35 @@ func text(ts []token) string {
 		b.WriteString(t.text)
 	}
 	return b.String()
+}
+
+// Qualified is a name with its schema's.
+func Qualified(schema, name string) string { return Quote(schema) + "." + Quote(name) }
+
+// AppendLiteral appends bytes as a literal, for a session that takes backslashes in literals (no NO_BACKSLASH_ESCAPES) and
+// whose character_set_client is ASCII in all bytes below 0x80, such as utf8mb4.
+func AppendLiteral(to, v []byte) []byte {
+	to = append(to, '\'')
+	for {
+		i := bytes.IndexAny(v, "'\\\x00")
+		if i < 0 {
+			return append(append(to, v...), '\'')
+		}
+		to = append(to, v[:i]...)
+		if v[i] == 0 {
+			to = append(to, '\\', '0')
+		} else {
+			to = append(to, '\\', v[i])
+		}
+		v = v[i+1:]
+	}
+}
+
+// Literal is a text as a literal, for the same.
+func Literal(text string) string { return string(AppendLiteral(nil, []byte(text))) }
+
+// Escape is a text as it stands between the quotes of such a literal.
+func Escape(text string) string {
+	q := Literal(text)
+	return q[1 : len(q)-1]
 }

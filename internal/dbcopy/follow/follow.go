@@ -25,7 +25,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -129,12 +131,12 @@ func (f *Follower) checks() string {
 func (f *Follower) refused(ctx context.Context) error {
 	var bad []error
 	for _, s := range f.o.Schemas {
-		names, err := collect(ctx, f.text, scanString, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = "+quote(s)+" ORDER BY 1")
+		names, err := ask.Each(ctx, f.text, ask.Text, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = "+ddl.Literal(s)+" ORDER BY 1")
 		if err != nil {
 			return err
 		}
 		for _, n := range names {
-			bad = append(bad, fmt.Errorf("%w: DROP TRIGGER %s", ErrTriggers, qualified(s, n)))
+			bad = append(bad, fmt.Errorf("%w: DROP TRIGGER %s", ErrTriggers, ddl.Qualified(s, n)))
 		}
 		found := false
 		for name := range f.dict {
@@ -265,7 +267,7 @@ func (f *Follower) note(ctx context.Context, why string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteLimit)
 	defer cancel()
 	s := f.State()
-	_, err := f.text.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `stopped` = %s WHERE `stream` = %s AND `fence` = %d", ownTable, quote(why), quote(s.Stream), s.Fence))
+	_, err := f.text.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `stopped` = %s WHERE `stream` = %s AND `fence` = %d", ownTable, ddl.Literal(why), ddl.Literal(s.Stream), s.Fence))
 	if err != nil {
 		return f.ep.Explain(fmt.Errorf("note on the target why the follow ended: %w", err))
 	}
@@ -275,7 +277,7 @@ func (f *Follower) note(ctx context.Context, why string) error {
 // passing: the connection broke, or the server was away. What is recorded says how to go on.
 func passing(err error) bool {
 	var op net.Error
-	switch dbcopy.ErrorNumber(err) {
+	switch ask.Number(err) {
 	case 1053, 1152, 1158, 1159, 1160, 1161, 1927, 3169, 4031, 1040: // shutdown, aborted, packets, killed, idle too long, too many connections
 		return true
 	case 0:

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
@@ -151,22 +150,4 @@ func (l Link) tables(ctx context.Context) ([]changes.Table, error) {
 		return Tables(ctx, l.to, l.schemas)
 	}
 	return Tables(ctx, l.from.Endpoint, l.schemas)
-}
-
-// Alarm is what a person must know of a lag, "" mostly.
-func (l Link) Alarm(ctx context.Context, begin *changes.Position) (string, error) {
-	s, err := Read(ctx, l.to, l.stream(begin))
-	if err != nil {
-		return "", err
-	}
-	m, err := OpenMeter(l.from)
-	if err != nil {
-		return "", err
-	}
-	defer m.Close()
-	lag, err := m.Lag(ctx, s.Position, s.Committed)
-	if err != nil {
-		return "", fmt.Errorf("measure how far %s is behind: %w", l.to.Name, err)
-	}
-	return lag.Alarm(), nil
 }

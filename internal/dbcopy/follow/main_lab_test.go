@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 	"github.com/slipway-dev/slipway/internal/secret"
@@ -98,7 +99,7 @@ func schema(t testing.TB, s *dbpair.Server, name string) *sql.DB {
 // texts reads a column of text.
 func texts(t testing.TB, db *sql.DB, query string) []string {
 	t.Helper()
-	out, err := collect(t.Context(), db, scanString, query)
+	out, err := ask.Each(t.Context(), db, ask.Text, query)
 	if err != nil {
 		t.Fatal(query, err)
 	}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -48,7 +50,7 @@ const stamped = "2006-01-02 15:04:05.000000"
 
 // missing: the schema, the table or a column isn't there.
 func missing(err error) bool {
-	switch dbcopy.ErrorNumber(err) {
+	switch ask.Number(err) {
 	case 1049, 1054, 1146:
 		return true
 	}
@@ -56,11 +58,11 @@ func missing(err error) bool {
 }
 
 // readState reads a stream's row; ErrNoStream when there is none.
-func readState(ctx context.Context, q queryer, stream, lock string) (State, error) {
+func readState(ctx context.Context, q ask.Queryer, stream, lock string) (State, error) {
 	s := State{Stream: stream}
 	var position, now string
 	var committed, applied sql.NullString
-	err := q.QueryRowContext(ctx, "SELECT `fence`, `seq`, `position`, `gtid`, `committed`, `rows`, `applied`, UTC_TIMESTAMP(6), `stopped` FROM "+ownTable+" WHERE `stream` = "+quote(stream)+lock).
+	err := q.QueryRowContext(ctx, "SELECT `fence`, `seq`, `position`, `gtid`, `committed`, `rows`, `applied`, UTC_TIMESTAMP(6), `stopped` FROM "+ownTable+" WHERE `stream` = "+ddl.Literal(stream)+lock).
 		Scan(&s.Fence, &s.Seq, &position, &s.GTID, &committed, &s.Rows, &applied, &now, &s.Stopped)
 	if errors.Is(err, sql.ErrNoRows) || missing(err) {
 		return s, fmt.Errorf("%w %s", ErrNoStream, stream)
@@ -138,7 +140,7 @@ func take(ctx context.Context, db *sql.DB, stream string, from *changes.Position
 	}
 	s.Fence++
 	s.Stopped = ""
-	if _, err := c.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d, `stopped` = '', `applied` = UTC_TIMESTAMP(6) WHERE `stream` = %s", ownTable, s.Fence, quote(stream))); err != nil {
+	if _, err := c.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET `fence` = %d, `stopped` = '', `applied` = UTC_TIMESTAMP(6) WHERE `stream` = %s", ownTable, s.Fence, ddl.Literal(stream))); err != nil {
 		return s, err
 	}
 	_, err = c.ExecContext(ctx, "COMMIT")
@@ -156,7 +158,7 @@ func create(ctx context.Context, c *sql.Conn, stream string, at changes.Position
 	}
 	for _, stmt := range []string{
 		"CREATE DATABASE IF NOT EXISTS `" + OwnSchema + "` DEFAULT CHARACTER SET utf8mb4", createTables, createSkips,
-		"INSERT IGNORE INTO " + ownTable + " (`stream`, `fence`, `seq`, `position`, `gtid`, `rows`, `applied`, `stopped`, `tables`) VALUES (" + quote(stream) + ", 0, 0, " + quote(string(text)) + ", '', 0, UTC_TIMESTAMP(6), '', " + quote(string(defs)) + ")",
+		"INSERT IGNORE INTO " + ownTable + " (`stream`, `fence`, `seq`, `position`, `gtid`, `rows`, `applied`, `stopped`, `tables`) VALUES (" + ddl.Literal(stream) + ", 0, 0, " + ddl.Literal(string(text)) + ", '', 0, UTC_TIMESTAMP(6), '', " + ddl.Literal(string(defs)) + ")",
 	} {
 		if _, err := c.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("make %s: %w", ownTable, err)
@@ -167,9 +169,9 @@ func create(ctx context.Context, c *sql.Conn, stream string, at changes.Position
 
 // readTables gives the source's definitions as they were where the stream stands: the source may have changed them since,
 // and the log has rows of before.
-func readTables(ctx context.Context, q queryer, stream string) (out []changes.Table, err error) {
+func readTables(ctx context.Context, q ask.Queryer, stream string) (out []changes.Table, err error) {
 	var text string
-	if err := q.QueryRowContext(ctx, "SELECT `tables` FROM "+ownTable+" WHERE `stream` = "+quote(stream)).Scan(&text); err != nil {
+	if err := q.QueryRowContext(ctx, "SELECT `tables` FROM "+ownTable+" WHERE `stream` = "+ddl.Literal(stream)).Scan(&text); err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
@@ -179,7 +181,7 @@ func readTables(ctx context.Context, q queryer, stream string) (out []changes.Ta
 }
 
 // copied is where the source's log stood in the view that the target's rows are from.
-func copied(ctx context.Context, q queryer) (*changes.Position, error) {
+func copied(ctx context.Context, q ask.Queryer) (*changes.Position, error) {
 	var phase string
 	var text sql.NullString
 	err := q.QueryRowContext(ctx, "SELECT `phase`, `position` FROM `"+OwnSchema+"`.`load`").Scan(&phase, &text)
@@ -210,11 +212,11 @@ func commitSQL(stream string, fence, before uint64, to State) (string, error) {
 		committed = "'" + to.Committed.UTC().Format(stamped) + "'"
 	}
 	return fmt.Sprintf("UPDATE %s SET `seq` = %d, `position` = %s, `gtid` = %s, `committed` = %s, `rows` = %d, `applied` = UTC_TIMESTAMP(6) WHERE `stream` = %s AND `fence` = %d AND `seq` = %d",
-		ownTable, to.Seq, quote(string(text)), quote(to.GTID), committed, to.Rows, quote(stream), fence, before), nil
+		ownTable, to.Seq, ddl.Literal(string(text)), ddl.Literal(to.GTID), committed, to.Rows, ddl.Literal(stream), fence, before), nil
 }
 
 // overtaken says why a batch's position could not go in.
-func overtaken(ctx context.Context, q queryer, stream string, fence, before uint64) error {
+func overtaken(ctx context.Context, q ask.Queryer, stream string, fence, before uint64) error {
 	s, err := readState(ctx, q, stream, "")
 	if err != nil {
 		return err
@@ -274,7 +276,7 @@ func Streams(ctx context.Context, target dbcopy.Endpoint) (out []State, err erro
 		return nil, err
 	}
 	defer db.Close()
-	names, err := collect(ctx, db, scanString, "SELECT `stream` FROM "+ownTable+" ORDER BY 1")
+	names, err := ask.Each(ctx, db, ask.Text, "SELECT `stream` FROM "+ownTable+" ORDER BY 1")
 	if missing(err) {
 		return nil, nil
 	}
@@ -298,13 +300,13 @@ func Skips(ctx context.Context, target dbcopy.Endpoint, stream string) ([]Skippe
 		return nil, err
 	}
 	defer db.Close()
-	out, err := collect(ctx, db, func(r *sql.Rows) (s Skipped, err error) {
+	out, err := ask.Each(ctx, db, func(r *sql.Rows) (s Skipped, err error) {
 		var at string
 		if err = r.Scan(&s.GTID, &s.Statement, &s.Who, &at); err == nil {
 			s.At, err = time.Parse(stamped, at)
 		}
 		return s, err
-	}, "SELECT `gtid`, `statement`, `who`, `at` FROM "+skipTable+" WHERE `stream` = "+quote(stream)+" ORDER BY `at`, `gtid`")
+	}, "SELECT `gtid`, `statement`, `who`, `at` FROM "+skipTable+" WHERE `stream` = "+ddl.Literal(stream)+" ORDER BY `at`, `gtid`")
 	if missing(err) {
 		return nil, nil
 	}

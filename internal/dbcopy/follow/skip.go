@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
 var (
@@ -47,8 +48,8 @@ func (f *Follower) SkipDDL(ctx context.Context, log Log, gtid, who string) (*cha
 		return nil, f.ep.Explain(err)
 	}
 	defer c.Close()
-	note := fmt.Sprintf("INSERT INTO %s (`stream`, `gtid`, `statement`, `who`, `at`) VALUES (%s, %s, %s, %s, UTC_TIMESTAMP(6))", skipTable, quote(s.Stream), quote(gtid), quote(stop.Statement), quote(who))
-	for i, stmt := range []string{"START TRANSACTION", note, move, "UPDATE " + ownTable + " SET `tables` = " + quote(string(defs)) + " WHERE `stream` = " + quote(s.Stream), "COMMIT"} {
+	note := fmt.Sprintf("INSERT INTO %s (`stream`, `gtid`, `statement`, `who`, `at`) VALUES (%s, %s, %s, %s, UTC_TIMESTAMP(6))", skipTable, ddl.Literal(s.Stream), ddl.Literal(gtid), ddl.Literal(stop.Statement), ddl.Literal(who))
+	for i, stmt := range []string{"START TRANSACTION", note, move, "UPDATE " + ownTable + " SET `tables` = " + ddl.Literal(string(defs)) + " WHERE `stream` = " + ddl.Literal(s.Stream), "COMMIT"} {
 		r, err := c.ExecContext(ctx, stmt)
 		if err != nil {
 			return nil, f.ep.Explain(fmt.Errorf("record that %s was passed by: %w", gtid, err))

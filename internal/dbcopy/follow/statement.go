@@ -237,7 +237,7 @@ func (w *writer) match(c value.Column, v []byte) (err error) {
 func (w *writer) literal(c value.Column, v []byte) ([]byte, error) {
 	if w.flavor == value.MariaDB && c.Kind == value.Address && v != nil {
 		// Bytes would be taken for the address itself, not for its text.
-		return value.AppendQuoted(append(w.text, "_latin1"...), v), nil
+		return ddl.AppendLiteral(append(w.text, "_latin1"...), v), nil
 	}
 	return c.Literal(w.text, v)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
@@ -52,48 +53,18 @@ type reference struct {
 	columns, other []string
 }
 
-// queryer is a pool or one connection of it.
-type queryer interface {
-	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row
-	ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error)
-}
-
-func collect[T any](ctx context.Context, q queryer, scan func(*sql.Rows) (T, error), query string) ([]T, error) {
-	rows, err := q.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
-}
-
-func scanString(r *sql.Rows) (s string, err error) { err = r.Scan(&s); return s, err }
-
-func quote(text string) string { return string(value.AppendQuoted(nil, []byte(text))) }
-
-func qualified(schema, name string) string { return ddl.Quote(schema) + "." + ddl.Quote(name) }
-
 // dictionary is the definitions of the schemas' tables, by schema.table.
 type dictionary map[string]*definition
 
 // readDictionary asks the target. It needs a text session.
-func readDictionary(ctx context.Context, q queryer, schemas []string) (dictionary, error) {
+func readDictionary(ctx context.Context, q ask.Queryer, schemas []string) (dictionary, error) {
 	in := make([]string, len(schemas))
 	for i, s := range schemas {
-		in[i] = quote(s)
+		in[i] = ddl.Literal(s)
 	}
 	of := " IN (" + strings.Join(in, ",") + ")"
 	d := dictionary{}
-	_, err := collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
+	_, err := ask.Each(ctx, q, func(r *sql.Rows) (struct{}, error) {
 		var schema, name, column, extra string
 		err := r.Scan(&schema, &name, &column, &extra)
 		t := d[schema+"."+name]
@@ -114,8 +85,8 @@ func readDictionary(ctx context.Context, q queryer, schemas []string) (dictionar
 	return d, d.references(ctx, q, of)
 }
 
-func (d dictionary) keys(ctx context.Context, q queryer, of string) error {
-	_, err := collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
+func (d dictionary) keys(ctx context.Context, q ask.Queryer, of string) error {
+	_, err := ask.Each(ctx, q, func(r *sql.Rows) (struct{}, error) {
 		var schema, name, key, null string
 		var column sql.NullString
 		var prefix sql.NullInt64
@@ -138,10 +109,10 @@ func (d dictionary) keys(ctx context.Context, q queryer, of string) error {
 	return err
 }
 
-func (d dictionary) references(ctx context.Context, q queryer, of string) error {
+func (d dictionary) references(ctx context.Context, q ask.Queryer, of string) error {
 	var all []reference
 	last := ""
-	_, err := collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
+	_, err := ask.Each(ctx, q, func(r *sql.Rows) (struct{}, error) {
 		var name, schema, table, column, otherSchema, otherTable, other string
 		if err := r.Scan(&name, &schema, &table, &column, &otherSchema, &otherTable, &other); err != nil {
 			return struct{}{}, err
@@ -175,7 +146,7 @@ func (d dictionary) refused() (bad []string) {
 		if !slices.ContainsFunc(t.keys, func(k keyDef) bool { return k.whole }) {
 			schema, table, _ := strings.Cut(name, ".")
 			bad = append(bad, fmt.Sprintf("table %s has no primary key and no unique one without NULL: a change in the log says not which row it is of; at the source: "+
-				"ALTER TABLE %s ADD slipway_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE, ADD PRIMARY KEY (slipway_id); then copy again", name, qualified(schema, table)))
+				"ALTER TABLE %s ADD slipway_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE, ADD PRIMARY KEY (slipway_id); then copy again", name, ddl.Qualified(schema, table)))
 		}
 	}
 	slices.Sort(bad)
@@ -189,7 +160,7 @@ func (d dictionary) bind(t *changes.Table) (*table, error) {
 	if def == nil {
 		return nil, fmt.Errorf("%w: table %s", ErrNoTable, full)
 	}
-	out := &table{of: t, name: qualified(t.Schema, t.Name), parent: len(def.parents) > 0}
+	out := &table{of: t, name: ddl.Qualified(t.Schema, t.Name), parent: len(def.parents) > 0}
 	at := map[string]int{}
 	for i, c := range t.Columns {
 		computed, there := def.columns[strings.ToLower(c.Name)]

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/slipway-dev/slipway/internal/dbcopy"
 )
 
 // A MySQL that can't write its binary log answers nothing and says so only in its error log (see dbcopy's load). So
@@ -13,7 +11,6 @@ import (
 const (
 	stallAfter = 15 * time.Second
 	stallLook  = 5 * time.Second
-	stallQuery = "SELECT COUNT(*) FROM performance_schema.error_log WHERE ERROR_CODE = 'MY-000035' AND LOGGED > NOW(6) - INTERVAL 11 MINUTE"
 )
 
 // watch says so when the target doesn't get on with what it was given, and why where that can be known. It goes on by
@@ -39,16 +36,11 @@ func (f *Follower) stalled(ctx context.Context, waited time.Duration) string {
 	waiting := fmt.Sprintf("%s has not committed anything for %s", f.ep.Name, waited.Round(time.Second))
 	ctx, cancel := context.WithTimeout(ctx, stallLook)
 	defer cancel()
-	var n int
-	db, err := f.ep.Open(dbcopy.TextSession(), 1)
-	if err == nil {
-		err = db.QueryRowContext(ctx, stallQuery).Scan(&n)
-		db.Close()
-	}
+	full, err := f.ep.LogDiskFull(ctx)
 	switch {
 	case err != nil:
 		return waiting + "; its error log can't be read, so look whether its disk is full"
-	case n == 0:
+	case !full:
 		return waiting
 	}
 	return waiting + ": it is out of disk space for its binary log and waits (MY-000035 in its error log); nothing is lost, and it goes on when there is room"

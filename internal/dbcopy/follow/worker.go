@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 )
 
@@ -110,7 +111,7 @@ func (w *worker) batch(ctx context.Context, b *batch) error {
 		w.r.retried.Add(1)
 		w.rollback(ctx)
 		wait := time.Duration(0)
-		switch n := dbcopy.ErrorNumber(err); {
+		switch n := ask.Number(err); {
 		case !alone:
 			alone = true
 		case n == 1205 || n == 1213: // lock wait timeout, deadlock
@@ -298,7 +299,7 @@ func (w *worker) rollback(ctx context.Context) {
 
 // full: the target's disk is. MySQL says so of its tables; for its log it waits and says nothing, see watch.
 func full(err error) bool {
-	switch dbcopy.ErrorNumber(err) {
+	switch ask.Number(err) {
 	case 3, 1021, 1026, 1041, 1114, 1598, 3675:
 		return true
 	}

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy"
-	"github.com/slipway-dev/slipway/internal/dbcopy/value"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
 // Account is one account of a server.
@@ -17,12 +17,9 @@ type Account struct {
 	Host string `json:"host"`
 }
 
-// quote makes a string literal.
-func quote(s string) string { return string(value.AppendQuoted(nil, []byte(s))) }
-
 // String is the account as SQL names it.
 func (a Account) String() string {
-	return quote(a.User) + "@" + quote(a.Host)
+	return ddl.Literal(a.User) + "@" + ddl.Literal(a.Host)
 }
 
 func sortAccounts(as []Account) {
@@ -48,10 +45,10 @@ func setLock(ctx context.Context, c *sql.Conn, as []Account, lock bool) error {
 	}
 	for _, a := range as {
 		_, err := c.ExecContext(ctx, "ALTER USER "+a.String()+word)
-		if n := dbcopy.ErrorNumber(err); n == noSuchUser || n == cannotUser {
+		if n := ask.Number(err); n == noSuchUser || n == cannotUser {
 			continue
 		}
-		if dbcopy.ErrorNumber(err) == denied { // MySQL: an account with SYSTEM_USER is changed by one that has it
+		if ask.Number(err) == denied { // MySQL: an account with SYSTEM_USER is changed by one that has it
 			err = fmt.Errorf("%w; lock it by hand, or keep it (--keep %s)", err, a.User)
 		}
 		if err != nil {
@@ -73,7 +70,7 @@ func above(version int, grants func(grantee string) ([]string, error), accounts 
 		}
 		memo[grantee] = false // roles don't go round, and if they did it would add nothing
 		lines, err := grants(grantee)
-		if dbcopy.ErrorNumber(err) == noSuchGrant { // the server doesn't go by it: a host's name with skip_name_resolve
+		if ask.Number(err) == noSuchGrant { // the server doesn't go by it: a host's name with skip_name_resolve
 			return false, nil
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
@@ -37,7 +38,7 @@ func counters(ctx context.Context, c *sql.Conn, schemas []string) (out []Counter
 		return nil, err
 	}
 	for _, s := range schemas {
-		all, err := rows(ctx, c, "SELECT TABLE_NAME, AUTO_INCREMENT FROM information_schema.TABLES"+
+		all, err := ask.Rows(ctx, c, "SELECT TABLE_NAME, AUTO_INCREMENT FROM information_schema.TABLES"+
 			" WHERE TABLE_SCHEMA = ? AND AUTO_INCREMENT IS NOT NULL ORDER BY TABLE_NAME", s)
 		if err != nil {
 			return nil, err
@@ -53,10 +54,9 @@ func counters(ctx context.Context, c *sql.Conn, schemas []string) (out []Counter
 	return out, nil
 }
 
-// Raise sets the counters of the side that opens to at least what the other side's were, plus a margin for numbers that the other
-// gave out and didn't log. A counter is never lowered. At a MariaDB it isn't logged: who follows it would take it for a changed
+// Raise sets the counters of the side that opens to at least what the other side's were. A counter is never lowered. At a MariaDB it isn't logged: who follows it would take it for a changed
 // definition, and each master is raised by itself.
-func Raise(ctx context.Context, ep dbcopy.Endpoint, from []Counter, margin uint64) error {
+func Raise(ctx context.Context, ep dbcopy.Endpoint, from []Counter) error {
 	c, done, err := signIn(ctx, ep)
 	if err != nil {
 		return err
@@ -72,11 +72,11 @@ func Raise(ctx context.Context, ep dbcopy.Endpoint, from []Counter, margin uint6
 			return ep.Explain(fmt.Errorf("ask for counters: %w", err))
 		}
 		for _, n := range now {
-			if n.Table != f.Table || n.Next >= f.Next+margin {
+			if n.Table != f.Table || n.Next >= f.Next {
 				continue
 			}
-			if _, err := c.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s.%s AUTO_INCREMENT = %d", ddl.Quote(f.Schema), ddl.Quote(f.Table), f.Next+margin)); err != nil {
-				return ep.Explain(fmt.Errorf("raise the counter of %s.%s to %d: %w", f.Schema, f.Table, f.Next+margin, err))
+			if _, err := c.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s.%s AUTO_INCREMENT = %d", ddl.Quote(f.Schema), ddl.Quote(f.Table), f.Next)); err != nil {
+				return ep.Explain(fmt.Errorf("raise the counter of %s.%s to %d: %w", f.Schema, f.Table, f.Next, err))
 			}
 		}
 	}

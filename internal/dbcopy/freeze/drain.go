@@ -1,6 +1,7 @@
 package freeze
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // ErrOneDomain: two masters that both write number their transactions in one domain, so that the log of neither has an order
@@ -65,53 +67,21 @@ func (m *MariaDB) Applied(ctx context.Context, g binlog.GTID, tell func(string))
 
 // standing says why the server applies nothing, or "".
 func standing(ctx context.Context, c *sql.Conn) (string, error) {
-	r, err := c.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
+	masters, err := ask.Masters(ctx, c)
 	if err != nil {
 		return "", fmt.Errorf("ask for its replication: %w", err)
 	}
-	defer r.Close()
-	names, err := r.Columns()
-	if err != nil {
-		return "", err
-	}
-	masters := 0
-	for r.Next() {
-		vals, ptrs := make([]sql.NullString, len(names)), make([]any, len(names))
-		for i := range vals {
-			ptrs[i] = &vals[i]
-		}
-		if err := r.Scan(ptrs...); err != nil {
-			return "", err
-		}
-		masters++
-		field := func(name string) string {
-			for i, n := range names {
-				if n == name {
-					return vals[i].String
-				}
-			}
-			return ""
-		}
-		for _, t := range []struct{ running, err string }{{"Slave_SQL_Running", "Last_SQL_Error"}, {"Slave_IO_Running", "Last_IO_Error"}} {
-			if state := field(t.running); state == "No" {
-				return fmt.Sprintf("%s is %s: %s", t.running, state, otherwiseText(field(t.err), "it was stopped")), nil
-			}
-		}
-	}
-	if err := r.Err(); err != nil {
-		return "", err
-	}
-	if masters == 0 {
+	if len(masters) == 0 {
 		return "it has no master", nil
 	}
-	return "", nil
-}
-
-func otherwiseText(s, def string) string {
-	if s == "" {
-		return def
+	for _, m := range masters {
+		for _, t := range []struct{ what, state, err string }{{"Slave_SQL_Running", m.SQLRunning, m.LastSQLErr}, {"Slave_IO_Running", m.IORunning, m.LastIOErr}} {
+			if t.state == "No" {
+				return fmt.Sprintf("%s is %s: %s", t.what, t.state, cmp.Or(t.err, "it was stopped")), nil
+			}
+		}
 	}
-	return s
+	return "", nil
 }
 
 // Drained waits until each of two frozen masters has applied the other's last transaction, and gives the position at which both

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
@@ -29,7 +29,7 @@ func (m *MariaDB) Events(ctx context.Context) ([]Event, error) {
 		return nil, err
 	}
 	defer done()
-	all, err := rows(ctx, c, "SELECT EVENT_SCHEMA, EVENT_NAME, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION FROM information_schema.EVENTS WHERE STATUS = 'ENABLED' ORDER BY 1, 2")
+	all, err := ask.Rows(ctx, c, "SELECT EVENT_SCHEMA, EVENT_NAME, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION FROM information_schema.EVENTS WHERE STATUS = 'ENABLED' ORDER BY 1, 2")
 	if err != nil {
 		return nil, m.ep.Explain(fmt.Errorf("ask for events: %w", err))
 	}
@@ -79,7 +79,7 @@ func alterEvent(ctx context.Context, c *sql.Conn, e Event, word string) error {
 		return err
 	}
 	// ALTER EVENT makes its session's character set and its account the event's, unless it is told.
-	was := "SET SESSION character_set_client = " + quote(e.Charset) + ", collation_connection = " + quote(e.Collation)
+	was := "SET SESSION character_set_client = " + ddl.Literal(e.Charset) + ", collation_connection = " + ddl.Literal(e.Collation)
 	if strings.HasPrefix(e.Charset, "utf8") || asciiOnly(e.qualified()+definer) {
 		if _, err := c.ExecContext(ctx, was); err != nil {
 			return err
@@ -89,7 +89,7 @@ func alterEvent(ctx context.Context, c *sql.Conn, e Event, word string) error {
 	if _, again := c.ExecContext(ctx, "SET NAMES utf8mb4"); err == nil {
 		err = again
 	}
-	if n := dbcopy.ErrorNumber(err); n == noSuchEvent || n == noSuchSchema {
+	if n := ask.Number(err); n == noSuchEvent || n == noSuchSchema {
 		return nil
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // needed are the privileges on *.* of the account that switches. SUPER is for triggers: a server that logs lets nobody else drop
@@ -31,7 +32,7 @@ func (m *MariaDB) Lacks(ctx context.Context) ([]string, error) {
 	if err := c.QueryRowContext(ctx, "SELECT @@version").Scan(&version); err != nil {
 		return nil, m.ep.Explain(err)
 	}
-	lines, err := column(ctx, c, "SHOW GRANTS") // with those of the roles that are enabled
+	lines, err := ask.Column(ctx, c, "SHOW GRANTS") // with those of the roles that are enabled
 	if err != nil {
 		return nil, m.ep.Explain(fmt.Errorf("ask what the account may: %w", err))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // MariaDB is a server that is frozen, by an account with READ_ONLY ADMIN, CONNECTION ADMIN, CREATE USER, BINLOG ADMIN, PROCESS and
@@ -86,7 +87,7 @@ func look(ctx context.Context, c *sql.Conn) (State, error) {
 	if s.Own, err = lastOf(state, s.Domain, s.ServerID); err != nil {
 		return s, err
 	}
-	all, err := rows(ctx, c, "SELECT User, Host FROM mysql.global_priv WHERE COALESCE(JSON_VALUE(Priv, '$.is_role'), '0') NOT IN ('1', 'true') AND User NOT IN ('PUBLIC', 'mariadb.sys')"+
+	all, err := ask.Rows(ctx, c, "SELECT User, Host FROM mysql.global_priv WHERE COALESCE(JSON_VALUE(Priv, '$.is_role'), '0') NOT IN ('1', 'true') AND User NOT IN ('PUBLIC', 'mariadb.sys')"+
 		" AND COALESCE(JSON_VALUE(Priv, '$.account_locked'), '0') NOT IN ('1', 'true')")
 	if err != nil {
 		return s, fmt.Errorf("ask for accounts: %w", err)
@@ -102,11 +103,11 @@ func look(ctx context.Context, c *sql.Conn) (State, error) {
 		}
 	}
 	sortAccounts(accounts)
-	s.Above, err = above(dbcopy.Version(s.Version), func(grantee string) ([]string, error) { return column(ctx, c, "SHOW GRANTS FOR "+grantee) }, accounts)
+	s.Above, err = above(dbcopy.Version(s.Version), func(grantee string) ([]string, error) { return ask.Column(ctx, c, "SHOW GRANTS FOR "+grantee) }, accounts)
 	if err != nil {
 		return s, err
 	}
-	prepared, err := rows(ctx, c, "XA RECOVER")
+	prepared, err := ask.Rows(ctx, c, "XA RECOVER")
 	if err != nil {
 		return s, fmt.Errorf("ask for prepared transactions: %w", err)
 	}
@@ -192,7 +193,7 @@ func (m *MariaDB) freeze(ctx context.Context, c *sql.Conn, w Want, o Options) (S
 		if err == nil {
 			break
 		}
-		if dbcopy.ErrorNumber(err) != lockWaitTimeout {
+		if ask.Number(err) != lockWaitTimeout {
 			return out, err
 		}
 		if took := time.Since(began); took < o.patience() {

@@ -141,7 +141,7 @@ func highest(a, b []Counter) []Counter {
 
 // Raise raises the counters of all of them; see Raise.
 func (m *Masters) Raise(ctx context.Context, from []Counter) error {
-	return m.each(func(_ int, x *MariaDB) error { return Raise(ctx, x.ep, from, 0) })
+	return m.each(func(_ int, x *MariaDB) error { return Raise(ctx, x.ep, from) })
 }
 
 // Lacks names, by master, the privileges that the account that asks lacks for a switch.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
 // MySQL is an instance whose writers are stopped. Cloud SQL gives nobody SUPER, and read_only is not to be had: who may write is
@@ -54,7 +56,7 @@ func lookTarget(ctx context.Context, c *sql.Conn, keep []string) (TargetState, e
 	if err != nil {
 		return s, err
 	}
-	all, err := rows(ctx, c, "SELECT User, Host FROM mysql.user WHERE account_locked = 'N' AND User NOT IN ("+systemAccounts+")")
+	all, err := ask.Rows(ctx, c, "SELECT User, Host FROM mysql.user WHERE account_locked = 'N' AND User NOT IN ("+systemAccounts+")")
 	if err != nil {
 		return s, fmt.Errorf("ask for accounts: %w", err)
 	}
@@ -66,7 +68,7 @@ func lookTarget(ctx context.Context, c *sql.Conn, keep []string) (TargetState, e
 	sortAccounts(s.Open)
 	// Who is just signing in isn't counted: as soon as he is let in his command is another one, and locked accounts are not let in.
 	// A shop that asks for its database all the time would make a target that is shut look open.
-	running, err := rows(ctx, c, targetSessions(append([]string{me.User}, keep...))+" AND USER <> 'unauthenticated user' AND COMMAND <> 'Connect'")
+	running, err := ask.Rows(ctx, c, targetSessions(append([]string{me.User}, keep...))+" AND USER <> 'unauthenticated user' AND COMMAND <> 'Connect'")
 	if err != nil {
 		return s, fmt.Errorf("ask for sessions: %w", err)
 	}
@@ -83,7 +85,7 @@ func lookTarget(ctx context.Context, c *sql.Conn, keep []string) (TargetState, e
 func targetSessions(keep []string) string {
 	names := []string{"'system user'", "'event_scheduler'", systemAccounts}
 	for _, k := range keep {
-		names = append(names, quote(k))
+		names = append(names, ddl.Literal(k))
 	}
 	return "SELECT ID, USER, HOST, COMMAND FROM performance_schema.processlist WHERE ID <> CONNECTION_ID() AND USER NOT IN (" + strings.Join(names, ", ") +
 		") AND COMMAND NOT IN ('Binlog Dump', 'Binlog Dump GTID', 'Daemon')"

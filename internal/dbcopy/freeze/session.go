@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 )
 
 // ErrTooLong: writes could not be stopped within the limit. The server was thawed and is as it was before; nothing was lost.
@@ -63,55 +64,16 @@ func signIn(ctx context.Context, ep dbcopy.Endpoint) (*sql.Conn, func(), error) 
 	return c, func() { c.Close(); db.Close() }, nil
 }
 
-// rows reads a whole answer as text, NULL as "".
-func rows(ctx context.Context, c *sql.Conn, query string, args ...any) ([][]string, error) {
-	r, err := c.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	names, err := r.Columns()
-	if err != nil {
-		return nil, err
-	}
-	var out [][]string
-	for r.Next() {
-		vals, ptrs := make([]sql.NullString, len(names)), make([]any, len(names))
-		for i := range vals {
-			ptrs[i] = &vals[i]
-		}
-		if err := r.Scan(ptrs...); err != nil {
-			return nil, err
-		}
-		row := make([]string, len(names))
-		for i, v := range vals {
-			row[i] = v.String
-		}
-		out = append(out, row)
-	}
-	return out, r.Err()
-}
-
-// column is rows' first column.
-func column(ctx context.Context, c *sql.Conn, query string, args ...any) ([]string, error) {
-	all, err := rows(ctx, c, query, args...)
-	out := make([]string, len(all))
-	for i, r := range all {
-		out[i] = r[0]
-	}
-	return out, err
-}
-
 // endSessions kills the sessions that the query names: id, user, host, command. One that ended by itself is none the worse.
 func endSessions(ctx context.Context, c *sql.Conn, query string, args ...any) (ended []Ended, err error) {
 	const noSuchThread = 1094
-	all, err := rows(ctx, c, query, args...)
+	all, err := ask.Rows(ctx, c, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("ask for sessions: %w", err)
 	}
 	for _, r := range all {
 		switch _, err := c.ExecContext(ctx, "KILL CONNECTION "+r[0]); {
-		case dbcopy.ErrorNumber(err) == noSuchThread:
+		case ask.Number(err) == noSuchThread:
 		case err != nil:
 			return ended, fmt.Errorf("end session %s of %s: %w", r[0], r[1], err)
 		default:
@@ -131,7 +93,7 @@ func gone(ctx context.Context, c *sql.Conn, list string, ended []Ended) error {
 		ids[i] = e.ID
 	}
 	for {
-		left, err := column(ctx, c, "SELECT ID FROM "+list+" WHERE ID IN ("+strings.Join(ids, ",")+")")
+		left, err := ask.Column(ctx, c, "SELECT ID FROM "+list+" WHERE ID IN ("+strings.Join(ids, ",")+")")
 		if err != nil {
 			return fmt.Errorf("ask for sessions: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
@@ -32,12 +33,12 @@ func (m *MariaDB) Triggers(ctx context.Context, schemas []string) ([]Trigger, er
 	defer done()
 	var out []Trigger
 	for _, s := range schemas {
-		names, err := column(ctx, c, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER", s)
+		names, err := ask.Column(ctx, c, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER", s)
 		if err != nil {
 			return nil, m.ep.Explain(fmt.Errorf("ask for triggers of %s: %w", s, err))
 		}
 		for _, n := range names {
-			r, err := rows(ctx, c, "SHOW CREATE TRIGGER "+ddl.Quote(s)+"."+ddl.Quote(n))
+			r, err := ask.Rows(ctx, c, "SHOW CREATE TRIGGER "+ddl.Quote(s)+"."+ddl.Quote(n))
 			if err == nil && (len(r) != 1 || len(r[0]) < 5 || r[0][2] == "") {
 				err = fmt.Errorf("the server doesn't show its text: the account needs TRIGGER on %s.*", ddl.Quote(s))
 			}
@@ -77,7 +78,7 @@ func (m *MariaDB) RestoreTriggers(ctx context.Context, ts []Trigger) error {
 	}
 	defer done()
 	for _, t := range ts {
-		there, err := column(ctx, c, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND TRIGGER_NAME = ?", t.Schema, t.Name)
+		there, err := ask.Column(ctx, c, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND TRIGGER_NAME = ?", t.Schema, t.Name)
 		if err != nil {
 			return m.ep.Explain(fmt.Errorf("ask for trigger %s.%s: %w", t.Schema, t.Name, err))
 		}
@@ -89,7 +90,7 @@ func (m *MariaDB) RestoreTriggers(ctx context.Context, ts []Trigger) error {
 			client = "utf8mb4" // what it is sent in; the text matters more than in what it was typed
 		}
 		for _, stmt := range []string{
-			"SET SESSION sql_log_bin = 0, character_set_client = " + quote(client) + ", collation_connection = " + quote(t.Collation) + ", sql_mode = " + quote(t.Mode),
+			"SET SESSION sql_log_bin = 0, character_set_client = " + ddl.Literal(client) + ", collation_connection = " + ddl.Literal(t.Collation) + ", sql_mode = " + ddl.Literal(t.Mode),
 			"USE " + ddl.Quote(t.Schema),
 			strings.TrimSpace(t.Create),
 		} {

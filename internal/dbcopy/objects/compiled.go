@@ -3,6 +3,7 @@ package objects
 import (
 	"strings"
 
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 )
 
@@ -25,7 +26,7 @@ func (o Object) Compiled(w Written, err error) (f compat.Finding, ok bool) {
 	refuse := func(what, fix string) {
 		f.Severity, f.Stops, f.What, f.Fix = compat.Refuse, compat.Switch, what, fix
 	}
-	switch n := number(err); {
+	switch n := ask.Number(err); {
 	case err == nil:
 		f.What = strings.Join(append([]string{o.Kind.when() + "; the target compiles it"}, w.Changes...), ", ")
 	case n == 0 && w.runs.State != "" && w.Create == "":

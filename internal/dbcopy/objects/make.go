@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
@@ -65,7 +64,7 @@ type State struct {
 }
 
 // Look says what of a part is there, at a MySQL.
-func Look(ctx context.Context, q compat.Queryer, s Set, p Part, to To) (State, error) {
+func Look(ctx context.Context, q ask.Queryer, s Set, p Part, to To) (State, error) {
 	st := State{There: []string{}, Missing: []string{}, Differ: []Difference{}, Over: []string{}, Other: []string{}}
 	var now string
 	if err := q.QueryRowContext(ctx, "SELECT @@global.event_scheduler, @@global.log_bin_trust_function_creators OR NOT @@global.log_bin, UTC_TIMESTAMP()").Scan(&st.Scheduler, &st.Trusts, &now); err != nil {
@@ -295,7 +294,7 @@ func (d *defaults) set(ctx context.Context, schema, collation string) error {
 	for _, stmt := range []string{
 		"CREATE DATABASE IF NOT EXISTS `_slipway` DEFAULT CHARACTER SET utf8mb4",
 		"CREATE TABLE IF NOT EXISTS " + noteTable + " (`schema` VARCHAR(64) NOT NULL PRIMARY KEY, `was` VARCHAR(64) NOT NULL) ENGINE=InnoDB COLLATE utf8mb4_bin COMMENT='default collations that are to be put back'",
-		"INSERT IGNORE INTO " + noteTable + " VALUES (" + quote(schema) + ", " + quote(now) + ")",
+		"INSERT IGNORE INTO " + noteTable + " VALUES (" + ddl.Literal(schema) + ", " + ddl.Literal(now) + ")",
 		"ALTER DATABASE " + ddl.Quote(schema) + " COLLATE " + collation,
 	} {
 		if err := d.alter(ctx, stmt); err != nil {
@@ -308,15 +307,15 @@ func (d *defaults) set(ctx context.Context, schema, collation string) error {
 // restore puts all defaults back that are noted.
 func (d *defaults) restore(ctx context.Context) error {
 	const noSchema, noTable = 1049, 1146
-	noted, err := rows(ctx, d.c, "SELECT `schema`, `was` FROM "+noteTable+" ORDER BY 1")
-	if n := number(err); n == noSchema || n == noTable {
+	noted, err := ask.Rows(ctx, d.c, "SELECT `schema`, `was` FROM "+noteTable+" ORDER BY 1")
+	if n := ask.Number(err); n == noSchema || n == noTable {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("ask which default collations are to be put back: %w", err)
 	}
 	for _, r := range noted {
-		if err := d.alter(ctx, "ALTER DATABASE "+ddl.Quote(r[0])+" COLLATE "+r[1]); err != nil && number(err) != noSchema {
+		if err := d.alter(ctx, "ALTER DATABASE "+ddl.Quote(r[0])+" COLLATE "+r[1]); err != nil && ask.Number(err) != noSchema {
 			return fmt.Errorf("put the default collation of schema %s back to %s: %w", r[0], r[1], err)
 		}
 	}
@@ -331,13 +330,4 @@ func (d *defaults) restored(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return d.restore(ctx)
-}
-
-// number is the server's error number, or 0.
-func number(err error) uint16 {
-	var my *mysql.MySQLError
-	if errors.As(err, &my) {
-		return my.Number
-	}
-	return 0
 }

@@ -2,26 +2,25 @@ package objects
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
 // Read reads the objects of schemas at a MariaDB. The account must see all of them (see the survey of package dbcopy).
-func Read(ctx context.Context, q compat.Queryer, schemas []string) (Set, error) {
+func Read(ctx context.Context, q ask.Queryer, schemas []string) (Set, error) {
 	return read(ctx, q, schemas, "SELECT LOWER(type), name, definer FROM mysql.proc WHERE db = ? AND BINARY db = ? ORDER BY type, name")
 }
 
 // there reads those of a MySQL.
-func there(ctx context.Context, q compat.Queryer, schemas []string) (Set, error) {
+func there(ctx context.Context, q ask.Queryer, schemas []string) (Set, error) {
 	return read(ctx, q, schemas, "SELECT LOWER(ROUTINE_TYPE), ROUTINE_NAME, DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ? AND BINARY ROUTINE_SCHEMA = ? ORDER BY ROUTINE_TYPE, ROUTINE_NAME")
 }
 
-func read(ctx context.Context, q compat.Queryer, schemas []string, routines string) (Set, error) {
+func read(ctx context.Context, q ask.Queryer, schemas []string, routines string) (Set, error) {
 	s := Set{Schemas: slices.Clone(schemas), Objects: []Object{}}
 	for _, schema := range schemas {
 		list, err := list(ctx, q, schema, routines)
@@ -39,15 +38,15 @@ func read(ctx context.Context, q compat.Queryer, schemas []string, routines stri
 }
 
 // list gives the objects of a schema without their texts. Triggers of one table come in the order in which they fire.
-func list(ctx context.Context, q compat.Queryer, schema, routines string) (out []Object, err error) {
-	all, err := rows(ctx, q, routines, schema, schema)
+func list(ctx context.Context, q ask.Queryer, schema, routines string) (out []Object, err error) {
+	all, err := ask.Rows(ctx, q, routines, schema, schema)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range all {
 		out = append(out, Object{Schema: schema, Kind: Kind(r[0]), Name: r[1], Definer: r[2]})
 	}
-	all, err = rows(ctx, q, "SELECT TRIGGER_NAME, DEFINER, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER FROM information_schema.TRIGGERS"+
+	all, err = ask.Rows(ctx, q, "SELECT TRIGGER_NAME, DEFINER, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER FROM information_schema.TRIGGERS"+
 		" WHERE TRIGGER_SCHEMA = ? AND BINARY TRIGGER_SCHEMA = ? ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER", schema, schema)
 	if err != nil {
 		return nil, err
@@ -55,7 +54,7 @@ func list(ctx context.Context, q compat.Queryer, schema, routines string) (out [
 	for _, r := range all {
 		out = append(out, Object{Schema: schema, Kind: Trigger, Name: r[0], Definer: r[1], Fires: &Fires{r[2], r[3], r[4], r[5]}})
 	}
-	all, err = rows(ctx, q, "SELECT EVENT_NAME, DEFINER, STATUS, TIME_ZONE, EXECUTE_AT, INTERVAL_VALUE, INTERVAL_FIELD, STARTS, ENDS, ON_COMPLETION, EVENT_COMMENT,"+
+	all, err = ask.Rows(ctx, q, "SELECT EVENT_NAME, DEFINER, STATUS, TIME_ZONE, EXECUTE_AT, INTERVAL_VALUE, INTERVAL_FIELD, STARTS, ENDS, ON_COMPLETION, EVENT_COMMENT,"+
 		" CONVERT_TZ(COALESCE(EXECUTE_AT, ENDS), TIME_ZONE, '+00:00'), ORIGINATOR FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ? AND BINARY EVENT_SCHEMA = ? ORDER BY EVENT_NAME", schema, schema)
 	if err != nil {
 		return nil, err
@@ -68,17 +67,17 @@ func list(ctx context.Context, q compat.Queryer, schema, routines string) (out [
 }
 
 // read fills in the text and what it depends on. Both servers name these columns alike.
-func (o *Object) read(ctx context.Context, q compat.Queryer) error {
+func (o *Object) read(ctx context.Context, q ask.Queryer) error {
 	if _, err := q.ExecContext(ctx, "USE "+ddl.Quote(o.Schema)); err != nil {
 		return err
 	}
-	names, all, err := table(ctx, q, "SHOW CREATE "+strings.ToUpper(string(o.Kind))+" "+o.qualified())
+	t, err := ask.Read(ctx, q, "SHOW CREATE "+strings.ToUpper(string(o.Kind))+" "+o.qualified())
 	if err != nil {
 		return err
 	}
-	if len(all) == 1 {
-		for i, name := range names {
-			switch value := all[0][i]; strings.ToLower(name) {
+	if len(t.Rows) == 1 {
+		for i, name := range t.Names {
+			switch value := t.Rows[0][i]; strings.ToLower(name) {
 			case "sql_mode":
 				o.Mode = value
 			case "character_set_client":
@@ -96,36 +95,4 @@ func (o *Object) read(ctx context.Context, q compat.Queryer) error {
 		return errUnseen
 	}
 	return nil
-}
-
-// rows reads all rows of a query as text; NULL is "".
-func rows(ctx context.Context, q compat.Queryer, query string, args ...any) ([][]string, error) {
-	_, out, err := table(ctx, q, query, args...)
-	return out, err
-}
-
-func table(ctx context.Context, q compat.Queryer, query string, args ...any) (names []string, out [][]string, err error) {
-	r, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer r.Close()
-	if names, err = r.Columns(); err != nil {
-		return nil, nil, err
-	}
-	for r.Next() {
-		vals, ptrs := make([]sql.NullString, len(names)), make([]any, len(names))
-		for i := range vals {
-			ptrs[i] = &vals[i]
-		}
-		if err := r.Scan(ptrs...); err != nil {
-			return nil, nil, err
-		}
-		line := make([]string, len(names))
-		for i, v := range vals {
-			line[i] = v.String
-		}
-		out = append(out, line)
-	}
-	return names, out, r.Err()
 }

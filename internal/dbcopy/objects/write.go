@@ -72,12 +72,12 @@ func (o Object) Write(to To) (w Written, err error) {
 	})
 	w.Session = []string{"USE " + ddl.Quote(to.home(o.Schema)), "SET NAMES utf8mb4"}
 	if w.collation != "" {
-		w.Session = append(w.Session, "SET SESSION collation_connection = "+quote(w.collation))
+		w.Session = append(w.Session, "SET SESSION collation_connection = "+ddl.Literal(w.collation))
 	}
-	w.Session = append(w.Session, "SET SESSION sql_mode = "+quote(w.mode))
+	w.Session = append(w.Session, "SET SESSION sql_mode = "+ddl.Literal(w.mode))
 	if o.Runs != nil {
 		w.runs = *o.Runs
-		w.Session = append(w.Session, "SET SESSION time_zone = "+quote(w.runs.Zone))
+		w.Session = append(w.Session, "SET SESSION time_zone = "+ddl.Literal(w.runs.Zone))
 		switch {
 		case w.runs.State == notHere:
 			w.Changes = append(w.Changes, "it is made disabled, because only server_id "+w.runs.Originator+" knows whether it runs")
@@ -135,10 +135,6 @@ func next(ps []sqltext.Piece, i int) int {
 	for i++; i < len(ps) && ps[i].Kind == sqltext.Space; i++ {
 	}
 	return i
-}
-
-func quote(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`, "\x00", `\0`).Replace(s) + "'"
 }
 
 // Aggregate functions have FETCH GROUP NEXT ROW in their body and AGGREGATE in their head.

@@ -27,7 +27,8 @@ func (p *Pair) LookObjects(ctx context.Context, set objects.Set) (objects.State,
 
 // MakeObjects makes those that are missing there; no event is enabled.
 func (p *Pair) MakeObjects(ctx context.Context, set objects.Set, tell func(string)) error {
-	return dbcopy.NewTarget(p.target).MakeAsleep(ctx, set, tell)
+	_, err := dbcopy.NewTarget(p.target).MakeObjects(ctx, set, objects.Acting, true, tell)
+	return err
 }
 
 // DropObjects drops those that are the set's there.

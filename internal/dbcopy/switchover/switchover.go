@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
@@ -84,7 +85,7 @@ func (p *Pair) Counters(ctx context.Context) (c Counters, err error) {
 
 // RaiseTarget raises the target's counters to at least these.
 func (p *Pair) RaiseTarget(ctx context.Context, to []freeze.Counter) error {
-	return freeze.Raise(ctx, p.target, to, 0)
+	return freeze.Raise(ctx, p.target, to)
 }
 
 // RaiseSource raises all masters' counters to at least these.
@@ -183,7 +184,7 @@ func has(ctx context.Context, ep dbcopy.Endpoint, id string) (there bool, err er
 
 // missing: the schema or the table isn't there.
 func missing(err error) bool {
-	n := dbcopy.ErrorNumber(err)
+	n := ask.Number(err)
 	return n == 1049 || n == 1146
 }
 

@@ -175,7 +175,7 @@ func (c Column) Literal(to, v []byte) ([]byte, error) {
 		// In quotes: a bare 0.1 is a DECIMAL, and a bare -0 an integer.
 		return append(strconv.AppendFloat(append(to, '\''), f, 'e', -1, 64), '\''), nil
 	}
-	return AppendQuoted(to, v), nil
+	return ddl.AppendLiteral(to, v), nil
 }
 
 func numeric(v []byte) bool {
@@ -183,25 +183,6 @@ func numeric(v []byte) bool {
 		v = v[1:]
 	}
 	return len(v) > 0 && len(bytes.Trim(v, "0123456789.")) == 0
-}
-
-// AppendQuoted appends bytes as a string literal. It is right in sessions without NO_BACKSLASH_ESCAPES whose
-// character_set_client is ASCII in all bytes below 0x80, such as utf8mb4.
-func AppendQuoted(to, v []byte) []byte {
-	to = append(to, '\'')
-	for {
-		i := bytes.IndexAny(v, "'\\\x00")
-		if i < 0 {
-			return append(append(to, v...), '\'')
-		}
-		to = append(to, v[:i]...)
-		if v[i] == 0 {
-			to = append(to, '\\', '0')
-		} else {
-			to = append(to, '\\', v[i])
-		}
-		v = v[i+1:]
-	}
 }
 
 // Bound is the value of a table's key at a chunk's edge: canonical values of the key's columns. nil: no edge.

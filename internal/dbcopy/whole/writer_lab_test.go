@@ -18,7 +18,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
 )
 
@@ -202,7 +202,7 @@ func (w *writer) send(all []statement) {
 			w.conn.Close()
 			w.conn = nil
 			return
-		case err != nil && dbcopy.ErrorNumber(err) == 1213:
+		case err != nil && ask.Number(err) == 1213:
 			w.abandon(ctx)
 			return
 		case err != nil:
