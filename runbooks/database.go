@@ -21,6 +21,7 @@ type Database struct {
 	Freeze   time.Duration // within which writes must have stopped
 	Switch   time.Duration // within which the target must be open; else all is taken back
 	MaxLag   time.Duration // that a follower may have when a gate is passed
+	OnDisk   bool          // the masters' hosts can be reached: what is frozen is frozen in their option files too
 	Go       Go
 	Finalize func(context.Context, *migrate.History) ([]string, error) // what the last gate shows
 }
@@ -30,6 +31,7 @@ type DatabaseWiring[M migrate.Mode] struct {
 	Masters migrate.Eye[mariadb.MastersLook]
 	Ready   migrate.Eye[mariadb.ReadyLook]
 	Freeze  migrate.Hand[M, mariadb.MastersAct]
+	Disk    migrate.Eye[mariadb.DiskLook] // with Database.OnDisk alone
 	Events  migrate.Eye[mariadb.EventsLook]
 	Disable migrate.Hand[M, mariadb.EventsAct]
 	Objects migrate.Eye[cloudsql.ObjectsLook]
@@ -51,6 +53,9 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 	rb.Phase(following)
 	migrate.Add(rb, mariadb.Ready{}, w.Ready, migrate.NoHands[M](w.Ready))
 	migrate.Add(rb, cloudsql.CheckObjects{}, w.Objects, migrate.NoHands[M](w.Objects))
+	if db.OnDisk {
+		migrate.Add(rb, mariadb.Hosts{}, w.Disk, migrate.NoHands[M](w.Disk))
+	}
 	shut := migrate.Add(rb, cloudsql.Shut{}, w.Pair, w.Change)
 	there := migrate.AddService(rb, stream.Follow{ID: "follow.rows", Title: "follow what the source commits", Back: migrate.Stop}, w.There, w.Follow, shut.Dep())
 	migrate.Add(rb, cloudsql.Compare{Follow: there.Dep()}, w.Compare, migrate.NoHands[M](w.Compare))

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
+	"github.com/slipway-dev/slipway/internal/dbhost"
 )
 
 // bothMasters does what freeze.Masters does, one statement after another.
@@ -72,6 +73,41 @@ func (m bothMasters) Thaw(_ context.Context, wants []freeze.Want) (err error) {
 			}))
 	}
 	return err
+}
+
+func (m bothMasters) Hosts() (out []string) {
+	if m.w.restarts {
+		out = m.Names()
+	}
+	return out
+}
+
+func (m bothMasters) Ready(_ context.Context, _ []string, run string) ([]dbhost.Options, error) {
+	return []dbhost.Options{{Host: "db1", Dir: "/etc"}, {Host: "db2", Dir: "/etc"}}, nil
+}
+
+func (m bothMasters) Held(context.Context, string) ([]string, error) {
+	return see(m.w, false, func() (open []string) {
+		for i, name := range m.Hosts() {
+			if !m.w.held[i] {
+				open = append(open, name)
+			}
+		}
+		return open
+	})
+}
+
+func (m bothMasters) Hold(context.Context, string) error { return m.hold("write", true) }
+
+func (m bothMasters) Release(context.Context, string) error { return m.hold("remove", false) }
+
+func (m bothMasters) hold(verb string, held bool) error {
+	for i, name := range m.Hosts() {
+		if err := m.w.act(verb+" the file on "+name, nil, func() { m.w.held[i], m.w.quiet = held, !held }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // oneByOne stops at what fails.

@@ -30,6 +30,7 @@ func switchBook(w *switchWorld) *migrate.Runbook[migrate.Cutover] {
 		Masters: migrate.Look("source", mariadb.OnlyMasters(m)),
 		Ready:   migrate.Look("source", mariadb.OnlyReady(m)),
 		Freeze:  changing[mariadb.MastersAct]("source", m),
+		Disk:    migrate.Look("source's hosts", mariadb.OnlyDisk(m)),
 		Events:  migrate.Look("source", mariadb.OnlyEvents(m)),
 		Disable: changing[mariadb.EventsAct]("source", m),
 		Objects: migrate.Look("target", cloudsql.OnlyObjects(p)),
@@ -41,7 +42,7 @@ func switchBook(w *switchWorld) *migrate.Runbook[migrate.Cutover] {
 		Follow:  changing[stream.Act]("target", there),
 		Back:    migrate.Look("source", stream.OnlyLook(back)),
 		Reverse: changing[stream.Act]("source", back),
-	}, runbooks.Database{Schemas: []string{"shop"}, Patience: time.Second, Freeze: 5 * time.Second, Switch: switchLimit, MaxLag: 5 * time.Second})
+	}, runbooks.Database{Schemas: []string{"shop"}, Patience: time.Second, Freeze: 5 * time.Second, Switch: switchLimit, MaxLag: 5 * time.Second, OnDisk: w.restarts})
 }
 
 func changing[A any](what string, a A) migrate.Hand[migrate.Cutover, A] {
@@ -54,6 +55,7 @@ type switchStory struct {
 	back  func(context.Context, *migrate.Run) error // how a person takes it back while he watches; nil: he doesn't
 	still bool                                      // no event is enabled at the source
 	stay  bool                                      // it isn't tried a second time
+	hosts bool                                      // the masters' hosts can be reached, and restart now and then
 	set   func(*switchWorld)                        // what goes wrong in the world until the source lets customers in again
 }
 
@@ -66,9 +68,9 @@ func switchStories() []switchStory {
 	}
 	rollback := func(ctx context.Context, r *migrate.Run) error { return r.Rollback(ctx, "", wish) }
 	return []switchStory{
-		{name: "switched and finalized"},
-		{name: "taken back from watch, and left", back: rollback, stay: true},
-		{name: "taken back from watch, switched again and finalized", back: abort},
+		{name: "switched and finalized", hosts: true},
+		{name: "taken back from watch, and left", back: rollback, stay: true, hosts: true},
+		{name: "taken back from watch, switched again and finalized", back: abort, hosts: true},
 		{name: "a step fails in the switch, then switched and finalized", set: func(w *switchWorld) {
 			w.fail = func(what string) error {
 				if what == "send a canary" && w.done["let write at db1"] == 0 {
@@ -86,7 +88,7 @@ func switchStories() []switchStory {
 				return nil
 			}
 		}},
-		{name: "the switch's deadline passes, then switched and finalized", set: func(w *switchWorld) {
+		{name: "the switch's deadline passes, then switched and finalized", hosts: true, set: func(w *switchWorld) {
 			w.hang = func() bool { return w.done["let write at db1"] == 0 }
 		}},
 	}
@@ -169,6 +171,7 @@ func tellSwitch(t *testing.T, st switchStory, parallel int, set func(*switchWorl
 		if st.still {
 			w.still, w.events = true, [2][]freeze.Event{}
 		}
+		w.restarts = st.hosts
 		was := w.masters()
 		var lives, bad []string
 		for i := 0; ; i++ {

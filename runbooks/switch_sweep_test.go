@@ -143,7 +143,7 @@ type switchSweep struct {
 
 func newSwitchSweep(t *testing.T, st switchStory, parallel int) *switchSweep {
 	t.Helper()
-	s := &switchSweep{t: t, st: st, parallel: parallel, whole: tellSwitch(t, st, parallel, nil), must: tellSwitch(t, switchStory{still: st.still}, 1, nil).kinds}
+	s := &switchSweep{t: t, st: st, parallel: parallel, whole: tellSwitch(t, st, parallel, nil), must: tellSwitch(t, switchStory{still: st.still, hosts: st.hosts}, 1, nil).kinds}
 	if len(s.whole.bad) > 0 {
 		t.Fatalf("not killed:\n  %s", strings.Join(s.whole.bad, "\n  "))
 	}

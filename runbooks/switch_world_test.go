@@ -119,6 +119,9 @@ type switchWorld struct {
 	mu       sync.Mutex
 	life     *crashfs.Life
 	doors    [2]*door // of the masters
+	held     [2]bool  // their option files have read_only on, by Slipway's file
+	restarts bool     // now and then a master's host restarts
+	quiet    bool     // not just now: a restart would make right what was left wrong when the files were taken away
 	source   *dbSide
 	late     []logged // written at db2, and not yet at db1, which is the one that is followed
 	triggers []freeze.Trigger
@@ -210,6 +213,10 @@ func (w *switchWorld) shop() {
 	if w.ticks%3 == 0 {
 		w.tick()
 	}
+	if w.restarts && !w.quiet && w.ticks%3 == 1 {
+		w.restart(db1)
+		w.restart(db2)
+	}
 	c := []struct {
 		user string
 		at   int
@@ -226,6 +233,14 @@ func (w *switchWorld) shop() {
 		}
 		w.write(w.target, 1)
 	}
+}
+
+// restart is a master's host that goes down and comes up: db2, the standby, is read-only by its own option files.
+func (w *switchWorld) restart(i int) {
+	d := w.doors[i]
+	d.readOnly = w.held[i] || i == db2
+	clear(d.sessions)
+	w.look("a restart of the host of db" + fmt.Sprint(i+1))
 }
 
 // tick lets the events write, wherever they are enabled: nobody need be let in for that.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/runbooks"
 	"github.com/slipway-dev/slipway/steps/cloudsql"
@@ -23,6 +24,7 @@ type switchCall struct {
 	pair
 	standby string // reference to the other master's data source name; "": there is none
 	keep    []string
+	hosts   mastersHosts
 
 	patience, freeze, limit, lag, goWithin time.Duration
 }
@@ -49,6 +51,7 @@ func newDBSwitch(p *program) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&x.standby, "standby", "", "where the other master's data source name is, where two replicate from each other")
 	f.StringArrayVar(&x.keep, "keep", nil, "a user that goes on signing in at the target while it is shut, beside the one of --target; repeat it for more")
+	x.hosts.flags(f)
 	f.DurationVar(&x.patience, "patience", time.Second, "how long statements that run at the freeze are waited for before they are ended")
 	f.DurationVar(&x.freeze, "freeze-limit", 10*time.Second, "within which all writes must have stopped; else the source is writable again")
 	f.DurationVar(&x.limit, "limit", 30*time.Second, "within which the target must be open; else everything is taken back")
@@ -91,12 +94,22 @@ const (
 	argTarget  = "target"
 	argSchema  = "schema"
 	argKeep    = "keep"
+
+	argSourceHost  = "source-host"
+	argStandbyHost = "standby-host"
+	argIdentity    = "identity"
+	argKnownHosts  = "known-hosts"
 )
 
 func (x *switchCall) arguments() []migrate.Argument {
 	out := []migrate.Argument{{Name: argSource, Value: x.source}, {Name: argTarget, Value: x.target}}
 	if x.standby != "" {
 		out = append(out, migrate.Argument{Name: argStandby, Value: x.standby})
+	}
+	for _, h := range x.hosts.arguments() {
+		if *h.to != "" {
+			out = append(out, migrate.Argument{Name: h.flag, Value: *h.to})
+		}
 	}
 	for _, s := range x.schemas {
 		out = append(out, migrate.Argument{Name: argSchema, Value: s})
@@ -125,6 +138,11 @@ func switchOf(m *migrate.Manifest) (x switchCall, ok bool) {
 		case argKeep:
 			x.keep = append(x.keep, a.Value)
 		}
+		for _, h := range x.hosts.arguments() {
+			if h.flag == a.Name {
+				*h.to = a.Value
+			}
+		}
 		for _, t := range x.times() {
 			if t.flag == a.Name {
 				*t.to, _ = time.ParseDuration(a.Value) // this program wrote it, and check refuses a zero
@@ -138,6 +156,15 @@ func switchOf(m *migrate.Manifest) (x switchCall, ok bool) {
 type servers struct {
 	source, target dbcopy.Endpoint
 	standby        *dbcopy.Endpoint
+	hosts          *remote.Pool // of the masters; nil: none was given
+	hostNames      []string     // in it
+}
+
+func (s servers) close() error {
+	if s.hosts == nil {
+		return nil
+	}
+	return s.hosts.Close()
 }
 
 // switchCommand is what messages of a wrong call name.
@@ -154,8 +181,11 @@ func (x *switchCall) servers() (s servers, err error) {
 		s.standby = &ep
 	}
 	bad = append(bad, x.schemasWrong()...)
+	if err := x.hosts.open(&s, x.standby != ""); err != nil {
+		bad = append(bad, err)
+	}
 	if bad != nil {
-		return s, &usageError{errors.Join(bad...), switchCommand}
+		return s, &usageError{errors.Join(errors.Join(bad...), s.close()), switchCommand}
 	}
 	return s, nil
 }
@@ -166,8 +196,8 @@ func (p *program) openSwitch(x switchCall) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := runbooks.Database{Schemas: x.schemas, Patience: x.patience, Freeze: x.freeze, Switch: x.limit, MaxLag: x.lag, Go: runbooks.Go{Within: x.goWithin, Show: compared}, Finalize: compared}
-	return prepare(runbooks.Switch(wireSwitch(s, x), db), s.pinned(), func() error { return nil }), nil
+	db := runbooks.Database{Schemas: x.schemas, Patience: x.patience, Freeze: x.freeze, Switch: x.limit, MaxLag: x.lag, OnDisk: s.hosts != nil, Go: runbooks.Go{Within: x.goWithin, Show: x.shown}, Finalize: x.shown}
+	return prepare(runbooks.Switch(wireSwitch(s, x), db), s.pinned(), s.close), nil
 }
 
 // pinned says which servers they are, without passwords: another one under the same reference is a difference.
@@ -183,7 +213,16 @@ func (s servers) pinned() []migrate.Setting {
 	return out
 }
 
-// compared shows at a gate what was compared, and when.
+// shown is what a gate shows.
+func (x *switchCall) shown(ctx context.Context, h *migrate.History) ([]string, error) {
+	lines, err := compared(ctx, h)
+	if x.hosts.source == "" {
+		lines = append(lines, "a master that is restarted while the target is written to comes up writable: no --source-host was given")
+	}
+	return lines, err
+}
+
+// compared says what was compared, and when.
 func compared(_ context.Context, h *migrate.History) ([]string, error) {
 	for _, s := range h.Steps() {
 		if s.ID != cloudsql.CompareID || s.Out == nil {
@@ -200,6 +239,9 @@ func compared(_ context.Context, h *migrate.History) ([]string, error) {
 
 func (p *program) switchDB(cmd *cobra.Command, x switchCall, yes []string) (err error) {
 	root, err := p.runsDir()
+	if err == nil {
+		err = x.hosts.absolute()
+	}
 	if err != nil {
 		return err
 	}

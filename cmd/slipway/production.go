@@ -8,6 +8,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
+	"github.com/slipway-dev/slipway/internal/dbhost"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/migrate"
@@ -57,10 +58,19 @@ func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover
 	there := follow.NewForward(s.source, s.target, x.schemas, 0)
 	back := follow.NewReverse(s.source, s.target, append(slices.Clone(x.schemas), switchover.CanarySchema), 0)
 	from := "source's MariaDB"
+	hosts := dbhost.Act(dbhost.Look(nil, nil), nil)
+	if s.hosts != nil {
+		hosts = dbhost.Act(dbhost.Look(remote.NewLooker(s.hosts), s.hostNames), remote.NewActor(s.hosts))
+	}
+	frozen := struct {
+		*freeze.Masters
+		*dbhost.Actor
+	}{masters, hosts}
 	return runbooks.DatabaseWiring[migrate.Cutover]{
-		Masters: migrate.Look(from, mariadb.OnlyMasters(masters)),
+		Masters: migrate.Look(from, mariadb.OnlyMasters(frozen)),
 		Ready:   migrate.Look(from, mariadb.OnlyReady(masters)),
-		Freeze:  onProduction[mariadb.MastersAct](from, masters),
+		Freeze:  onProduction[mariadb.MastersAct](from, frozen),
+		Disk:    migrate.Look("source's hosts", mariadb.OnlyDisk(frozen)),
 		Events:  migrate.Look(from, mariadb.OnlyEvents(masters)),
 		Disable: onProduction[mariadb.EventsAct](from, masters),
 		Objects: migrate.Look("target", cloudsql.OnlyObjects(pair)),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
+	"github.com/slipway-dev/slipway/internal/dbhost"
 	"github.com/slipway-dev/slipway/migrate"
 )
 
@@ -18,6 +19,10 @@ type MastersLook interface {
 	Names() []string
 	// Look says who may write, of each.
 	Look(ctx context.Context) ([]freeze.State, error)
+	// Hosts are those whose option files can be written, what messages call them; none, where no host can be reached.
+	Hosts() []string
+	// Held names those of the hosts whose server would come up writable after a restart, or read-only by a file that isn't the run's.
+	Held(ctx context.Context, run string) (open []string, err error)
 	// Triggers are those of the first.
 	Triggers(ctx context.Context, schemas []string) ([]freeze.Trigger, error)
 }
@@ -29,6 +34,9 @@ type MastersAct interface {
 	Freeze(ctx context.Context, wants []freeze.Want, o freeze.Options) ([]freeze.Stopped, binlog.MariaDB, error)
 	// Thaw takes a freeze back, whole or torn, as often as it is called.
 	Thaw(ctx context.Context, wants []freeze.Want) error
+	// Hold has the servers come up read-only, by a file on each host that is the run's. Release takes such files away.
+	Hold(ctx context.Context, run string) error
+	Release(ctx context.Context, run string) error
 	// DropTriggers drops triggers at the first, one after another in this order; those that are gone already are no error.
 	DropTriggers(ctx context.Context, ts []freeze.Trigger) error
 	// RestoreTriggers makes those again that aren't there, as they were, in this order: each fires after those that are there.
@@ -40,7 +48,9 @@ type onlyMasters struct{ MastersLook }
 // OnlyMasters closes a looker that can do more.
 func OnlyMasters(l MastersLook) MastersLook { return onlyMasters{l} }
 
-// Freeze stops all writes to the source: at all masters, or at none.
+// Freeze stops all writes to the source: at all masters, or at none. Where their hosts can be reached, what is frozen comes up frozen
+// after a restart too: the option files are written before, and on the way back taken away before it is thawed. Then a host
+// that restarts in between comes up as it is about to be.
 type Freeze struct {
 	Patience time.Duration // how long what runs is waited for before it is ended
 	Limit    time.Duration // how long the whole may take; over it the source is writable again
@@ -67,7 +77,10 @@ func (st Freeze) Plan(ctx context.Context, s *migrate.Scope[MastersLook], rec mi
 		return p, err
 	}
 	if rec.Complete && !slices.ContainsFunc(states, func(x freeze.State) bool { return !x.Frozen() }) {
-		return migrate.Done(rec.Out), nil
+		open, err := s.C.Held(ctx, s.Run())
+		if err != nil || len(open) == 0 {
+			return migrate.Done(rec.Out), err
+		}
 	}
 	p.Want = rec.Want
 	if rec.Attempts == 0 {
@@ -82,6 +95,9 @@ func (st Freeze) Plan(ctx context.Context, s *migrate.Scope[MastersLook], rec mi
 		}
 		p.Effects = append(p.Effects, migrate.Effect{Verb: "freeze", Object: name, Detail: detail})
 	}
+	for _, h := range s.C.Hosts() {
+		p.Effects = append(p.Effects, migrate.Effect{Verb: "write", Object: dbhost.FileName + " on " + h, Detail: "read_only = ON, so that it comes up frozen"})
+	}
 	return p, nil
 }
 
@@ -95,7 +111,10 @@ func accounts(as []freeze.Account) string {
 
 // Run freezes them.
 func (st Freeze) Run(ctx context.Context, s *migrate.Scope[MastersAct], want Frozen) (Frozen, error) {
-	var err error
+	err := s.C.Hold(ctx, s.Run())
+	if err != nil {
+		return want, err
+	}
 	want.Stopped, want.At, err = s.C.Freeze(ctx, want.Wants, freeze.Options{Patience: st.Patience, Limit: st.Limit, Tell: func(what string) { s.Progress(migrate.Progress{What: what}) }})
 	return want, err
 }
@@ -116,5 +135,8 @@ func (st Freeze) Verify(ctx context.Context, s *migrate.Scope[MastersLook], out 
 
 // Undo thaws what this step froze.
 func (st Freeze) Undo(ctx context.Context, s *migrate.Scope[MastersAct], rec migrate.Recorded[Frozen]) error {
+	if err := s.C.Release(ctx, s.Run()); err != nil {
+		return err
+	}
 	return s.C.Thaw(ctx, rec.Want.Wants)
 }

@@ -25,6 +25,8 @@ type fakeMasters struct {
 	lacks    [][]string
 	standing string
 	events   [2][]freeze.Event
+	reached  bool      // the masters' hosts are
+	held     [2]string // the run whose file is on the host
 }
 
 func newMasters(p *steptest.Process) *fakeMasters {
@@ -88,6 +90,50 @@ func (f *fakeMasters) Thaw(_ context.Context, wants []freeze.Want) error {
 	return nil
 }
 
+func (f *fakeMasters) Hosts() []string {
+	if !f.reached {
+		return nil
+	}
+	return f.Names()
+}
+
+func (f *fakeMasters) Held(_ context.Context, run string) (open []string, err error) {
+	for i, name := range f.Hosts() {
+		if f.held[i] != run {
+			open = append(open, name)
+		}
+	}
+	return open, f.p.Look()
+}
+
+func (f *fakeMasters) Hold(_ context.Context, run string) error {
+	return f.hold(func(i int) error {
+		if f.held[i] == run {
+			return nil
+		}
+		if f.held[i] != "" {
+			return errors.New("another run's file is there")
+		}
+		return f.p.Act("write on "+f.Names()[i], nil, func() error { f.held[i] = run; return nil })
+	})
+}
+
+func (f *fakeMasters) Release(_ context.Context, run string) error {
+	return f.hold(func(i int) error {
+		if f.held[i] != run {
+			return nil
+		}
+		return f.p.Act("remove from "+f.Names()[i], nil, func() error { f.held[i] = ""; return nil })
+	})
+}
+
+func (f *fakeMasters) hold(do func(i int) error) (err error) {
+	for i := range f.Hosts() {
+		err = errors.Join(err, do(i))
+	}
+	return err
+}
+
 func (f *fakeMasters) Triggers(context.Context, []string) ([]freeze.Trigger, error) {
 	return slices.Clone(f.triggers), f.p.Look()
 }
@@ -121,7 +167,7 @@ func (f *fakeMasters) state() string {
 		ts = append(ts, t.Name)
 	}
 	slices.Sort(ts)
-	return fmt.Sprint(f.readOnly, names(f.above[0]), names(f.above[1]), names(f.locked[0]), ts)
+	return fmt.Sprint(f.readOnly, f.held, names(f.above[0]), names(f.above[1]), names(f.locked[0]), ts)
 }
 
 func (f *fakeMasters) bind() (migrate.Eye[MastersLook], migrate.Hand[migrate.Rehearsal, MastersAct]) {
@@ -129,17 +175,26 @@ func (f *fakeMasters) bind() (migrate.Eye[MastersLook], migrate.Hand[migrate.Reh
 }
 
 func TestFreezeStep(t *testing.T) {
-	steptest.Run(t, steptest.Case{New: func(_ *testing.T, p *steptest.Process) steptest.World {
-		f := newMasters(p)
-		return steptest.World{State: f.state,
-			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
-				eye, hand := f.bind()
-				migrate.Add(rb, Freeze{}, eye, hand)
-			},
-			Spoil: []steptest.Spoil{{Name: "a master is writable", Do: func() { f.readOnly[1] = false }},
-				{Name: "somebody writes in spite of it", Do: func() { f.above[0] = []freeze.Account{{User: "new", Host: "%"}} }},
-				{Name: "a transaction was prepared", Do: func() { f.prepared = []string{"x"} }}}}
-	}})
+	for name, reached := range map[string]bool{"no host is reached": false, "hosts": true} {
+		t.Run(name, func(t *testing.T) {
+			c := steptest.Case{New: func(_ *testing.T, p *steptest.Process) steptest.World {
+				f := newMasters(p)
+				f.reached = reached
+				return steptest.World{State: f.state,
+					Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
+						eye, hand := f.bind()
+						migrate.Add(rb, Freeze{}, eye, hand)
+					},
+					Spoil: []steptest.Spoil{{Name: "a master is writable", Do: func() { f.readOnly[1] = false }},
+						{Name: "somebody writes in spite of it", Do: func() { f.above[0] = []freeze.Account{{User: "new", Host: "%"}} }},
+						{Name: "a transaction was prepared", Do: func() { f.prepared = []string{"x"} }}}}
+			}}
+			if reached {
+				c.NotTwice = "a run stops where another's file is"
+			}
+			steptest.Run(t, c)
+		})
+	}
 }
 
 func TestTriggersStep(t *testing.T) {

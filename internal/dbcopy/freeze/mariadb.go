@@ -29,6 +29,7 @@ type State struct {
 	ServerID uint32         `json:"server_id"`
 	Domain   uint32         `json:"gtid_domain_id"`
 	Version  string         `json:"version"`
+	Host     string         `json:"host"` // the name that its host gives itself: @@hostname
 	ReadOnly bool           `json:"read_only"`
 	Above    []Account      `json:"above"`         // who writes in spite of read_only and isn't locked; not the account that asks
 	Prepared []string       `json:"prepared"`      // XA transactions that wait for their second phase: XA RECOVER's data
@@ -76,8 +77,8 @@ func (m *MariaDB) Look(ctx context.Context) (State, error) {
 func look(ctx context.Context, c *sql.Conn) (State, error) {
 	var s State
 	var logged, state string
-	err := c.QueryRowContext(ctx, "SELECT @@server_id, @@global.gtid_domain_id, @@version, @@global.read_only, @@global.gtid_binlog_pos, @@global.gtid_binlog_state").
-		Scan(&s.ServerID, &s.Domain, &s.Version, &s.ReadOnly, &logged, &state)
+	err := c.QueryRowContext(ctx, "SELECT @@server_id, @@global.gtid_domain_id, @@version, @@hostname, @@global.read_only, @@global.gtid_binlog_pos, @@global.gtid_binlog_state").
+		Scan(&s.ServerID, &s.Domain, &s.Version, &s.Host, &s.ReadOnly, &logged, &state)
 	if err != nil {
 		return s, err
 	}
