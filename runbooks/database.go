@@ -21,6 +21,7 @@ type Database struct {
 	Freeze   time.Duration // within which writes must have stopped
 	Switch   time.Duration // within which the target must be open; else all is taken back
 	MaxLag   time.Duration // that a follower may have when a gate is passed
+	Timer    bool          // a frozen master thaws itself when nobody comes back; false: a person said that it needn't
 	OnDisk   bool          // the masters' hosts can be reached: what is frozen is frozen in their option files too
 	Go       Go
 	Finalize func(context.Context, *migrate.History) ([]string, error) // what the last gate shows
@@ -32,6 +33,8 @@ type DatabaseWiring[M migrate.Mode] struct {
 	Ready   migrate.Eye[mariadb.ReadyLook]
 	Freeze  migrate.Hand[M, mariadb.MastersAct]
 	Disk    migrate.Eye[mariadb.DiskLook] // with Database.OnDisk alone
+	Timers  migrate.Eye[mariadb.TimersLook]
+	Arm     migrate.Hand[M, mariadb.TimersAct]
 	Events  migrate.Eye[mariadb.EventsLook]
 	Disable migrate.Hand[M, mariadb.EventsAct]
 	Objects migrate.Eye[cloudsql.ObjectsLook]
@@ -51,7 +54,7 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 	rb := migrate.NewRunbook[M]()
 
 	rb.Phase(following)
-	migrate.Add(rb, mariadb.Ready{}, w.Ready, migrate.NoHands[M](w.Ready))
+	migrate.Add(rb, mariadb.Ready{Timer: db.Timer}, w.Ready, migrate.NoHands[M](w.Ready))
 	migrate.Add(rb, cloudsql.CheckObjects{}, w.Objects, migrate.NoHands[M](w.Objects))
 	if db.OnDisk {
 		migrate.Add(rb, mariadb.Hosts{}, w.Disk, migrate.NoHands[M](w.Disk))
@@ -65,7 +68,11 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 
 	rb.PhaseWithin("switch", db.Switch)
 	read := migrate.Add(rb, cloudsql.ReadObjects{}, w.Objects, migrate.NoHands[M](w.Objects))
-	migrate.Add(rb, mariadb.Events{}, w.Events, w.Disable)
+	disabled := migrate.Add(rb, mariadb.Events{}, w.Events, w.Disable)
+	var armed migrate.Ref[mariadb.Armed]
+	if db.Timer {
+		armed = migrate.Add(rb, mariadb.Arm{Schemas: db.Schemas, After: 2 * db.Switch, Events: disabled}, w.Timers, w.Arm)
+	}
 	frozen := migrate.Add(rb, mariadb.Freeze{Patience: db.Patience, Limit: db.Freeze}, w.Masters, w.Freeze)
 	migrate.DrainTo(rb, "switch.drain", there, frozen, func(f mariadb.Frozen) changes.Position { return changes.Position{MariaDB: f.At} })
 	migrate.Add(rb, mariadb.Triggers{Schemas: db.Schemas}, w.Masters, w.Freeze)
@@ -75,6 +82,10 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 	back := migrate.AddService(rb, stream.Follow{ID: "switch.reverse", Title: "carry what the target commits back to the source", Begin: &began, Back: migrate.Drain}, w.Back, w.Reverse)
 	carried := []migrate.Dep{back.Dep()}
 	migrate.Add(rb, cloudsql.Canary{Begin: began, After: carried, Timeout: db.Switch}, w.Pair, w.Change)
+	// From here on nothing thaws the source but a person's word: what comes next is written to.
+	if db.Timer {
+		migrate.Add(rb, mariadb.Disarm{Armed: armed}, w.Timers, w.Arm)
+	}
 	migrate.Add(rb, cloudsql.WakeEvents{Read: read, Back: carried}, w.Objects, w.Make)
 	migrate.Add(rb, cloudsql.Open{Shut: shut, Back: carried}, w.Pair, w.Change)
 

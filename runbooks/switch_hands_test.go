@@ -110,6 +110,47 @@ func (m bothMasters) hold(verb string, held bool) error {
 	return nil
 }
 
+func (m bothMasters) Timers(context.Context) ([]freeze.TimerState, error) {
+	return see(m.w, false, func() []freeze.TimerState {
+		out := make([]freeze.TimerState, 2)
+		for i, t := range m.w.timers {
+			if t != nil {
+				out[i] = freeze.TimerState{Run: t.Run, Waits: !t.fired}
+			}
+		}
+		return out
+	})
+}
+
+func (m bothMasters) Arm(_ context.Context, ts []freeze.Timer) error {
+	return m.timed("arm", func(i int) error { m.w.timers[i] = &timer{Timer: ts[i], at: time.Now().Add(ts[i].After)}; return nil })
+}
+
+func (m bothMasters) Disarm(_ context.Context, _ []freeze.Timer) error {
+	disarm := func(i int) error {
+		if t := m.w.timers[i]; t != nil && t.fired || !m.w.doors[i].readOnly {
+			return freeze.ErrFired
+		}
+		m.w.timers[i] = nil
+		return nil
+	}
+	return oneByOne(func() error { return m.timer("disarm", db2, disarm) }, func() error { return m.timer("disarm", db1, disarm) })
+}
+
+func (m bothMasters) DropTimers(_ context.Context, _ []freeze.Timer) error {
+	return m.timed("drop", func(i int) error { m.w.timers[i] = nil; return nil })
+}
+
+func (m bothMasters) timed(verb string, do func(i int) error) error {
+	return errors.Join(m.timer(verb, db1, do), m.timer(verb, db2, do))
+}
+
+func (m bothMasters) timer(verb string, i int, do func(i int) error) error {
+	var failed error
+	err := m.w.act(verb+" the timer of "+m.Names()[i], nil, func() { failed = do(i) })
+	return errors.Join(err, failed)
+}
+
 // oneByOne stops at what fails.
 func oneByOne(all ...func() error) error {
 	for _, do := range all {

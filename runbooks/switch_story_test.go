@@ -31,6 +31,8 @@ func switchBook(w *switchWorld) *migrate.Runbook[migrate.Cutover] {
 		Ready:   migrate.Look("source", mariadb.OnlyReady(m)),
 		Freeze:  changing[mariadb.MastersAct]("source", m),
 		Disk:    migrate.Look("source's hosts", mariadb.OnlyDisk(m)),
+		Timers:  migrate.Look("source", mariadb.OnlyTimers(m)),
+		Arm:     changing[mariadb.TimersAct]("source", m),
 		Events:  migrate.Look("source", mariadb.OnlyEvents(m)),
 		Disable: changing[mariadb.EventsAct]("source", m),
 		Objects: migrate.Look("target", cloudsql.OnlyObjects(p)),
@@ -42,7 +44,7 @@ func switchBook(w *switchWorld) *migrate.Runbook[migrate.Cutover] {
 		Follow:  changing[stream.Act]("target", there),
 		Back:    migrate.Look("source", stream.OnlyLook(back)),
 		Reverse: changing[stream.Act]("source", back),
-	}, runbooks.Database{Schemas: []string{"shop"}, Patience: time.Second, Freeze: 5 * time.Second, Switch: switchLimit, MaxLag: 5 * time.Second, OnDisk: w.restarts})
+	}, runbooks.Database{Schemas: []string{"shop"}, Patience: time.Second, Freeze: 5 * time.Second, Switch: switchLimit, MaxLag: 5 * time.Second, Timer: true, OnDisk: w.restarts})
 }
 
 func changing[A any](what string, a A) migrate.Hand[migrate.Cutover, A] {

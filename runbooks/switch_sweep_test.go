@@ -28,7 +28,7 @@ func TestSwitch(t *testing.T) {
 // while a person takes it back from watch, while the switch takes itself back because a step failed or its deadline
 // passed, and through the second switch. Customers write all the time, wherever they are let in.
 func TestSwitchSweep(t *testing.T) {
-	var points atomic.Int64
+	var points, fired atomic.Int64
 	every := func(n int) int {
 		if os.Getenv(wholeSweep) != "" {
 			return 1
@@ -50,6 +50,7 @@ func TestSwitchSweep(t *testing.T) {
 						}
 					}
 					points.Add(s.points)
+					fired.Add(s.fired)
 				})
 			}
 		}
@@ -75,7 +76,10 @@ func TestSwitchSweep(t *testing.T) {
 			points.Add(s.points)
 		}
 	})
-	fmt.Printf("%d crash points\n", points.Load())
+	fmt.Printf("%d crash points; in %d lives timers thawed the source\n", points.Load(), fired.Load())
+	if fired.Load() == 0 {
+		t.Error("no timer ever fired")
+	}
 }
 
 // unsynced: at such an instant there are bytes that the disk may keep or not.
@@ -138,6 +142,7 @@ type switchSweep struct {
 	whole    told     // unkilled
 	must     []string // changes that every switch must make
 	points   int64
+	fired    int64
 	failed   int
 }
 
@@ -155,6 +160,9 @@ func (s *switchSweep) try(set func(*switchWorld), blows ...blow) told {
 	s.points += int64(len(blows))
 	got := tellSwitch(s.t, s.st, s.parallel, set, blows...)
 	bad := got.bad
+	if slices.Contains(got.kinds, "fire") {
+		s.fired++
+	}
 	for _, what := range s.must {
 		if !slices.Contains(got.kinds, what) {
 			bad = append(bad, "left out: "+what)

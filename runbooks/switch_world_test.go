@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 	"github.com/slipway-dev/slipway/migrate/journal/crashfs"
@@ -119,9 +120,10 @@ type switchWorld struct {
 	mu       sync.Mutex
 	life     *crashfs.Life
 	doors    [2]*door // of the masters
-	held     [2]bool  // their option files have read_only on, by Slipway's file
-	restarts bool     // now and then a master's host restarts
-	quiet    bool     // not just now: a restart would make right what was left wrong when the files were taken away
+	timers   [2]*timer
+	held     [2]bool // their option files have read_only on, by Slipway's file
+	restarts bool    // now and then a master's host restarts
+	quiet    bool    // not just now: a restart would make right what was left wrong when the files were taken away
 	source   *dbSide
 	late     []logged // written at db2, and not yet at db1, which is the one that is followed
 	triggers []freeze.Trigger
@@ -207,6 +209,7 @@ func (w *switchWorld) number(b *dbSide) uint64 {
 // shop is one customer, who writes where he is let in.
 func (w *switchWorld) shop() {
 	w.ticks++
+	w.fire()
 	if w.ticks%5 == 0 {
 		w.replicate()
 	}
@@ -243,6 +246,31 @@ func (w *switchWorld) restart(i int) {
 	w.look("a restart of the host of db" + fmt.Sprint(i+1))
 }
 
+// timer is a master's, armed or fired.
+type timer struct {
+	freeze.Timer
+	at    time.Time
+	fired bool
+}
+
+// fire lets each timer whose time has come do its work.
+func (w *switchWorld) fire() {
+	for i, t := range w.timers {
+		if t == nil || t.fired || time.Now().Before(t.at) {
+			continue
+		}
+		t.fired = true
+		if i == db1 {
+			w.triggers = slices.Clone(t.Triggers)
+		}
+		w.events[i] = slices.Clone(t.Events)
+		w.doors[i].lock(t.Want.Lock, false)
+		w.doors[i].readOnly = t.Want.WasReadOnly
+		w.done["fire"]++
+		w.look(fmt.Sprintf("the timer of db%d", i+1))
+	}
+}
+
 // tick lets the events write, wherever they are enabled: nobody need be let in for that.
 func (w *switchWorld) tick() {
 	if slices.Contains(w.events[db1], nightly) {
@@ -275,7 +303,8 @@ func (w *switchWorld) look(after string) {
 			w.has(side, w.ledger, "it opens after "+after)
 		}
 	}
-	if open[0] && (w.awake || len(w.made) > 0) {
+	fired := slices.ContainsFunc(w.timers[:], func(t *timer) bool { return t != nil && t.fired }) // before what is at the target was taken away
+	if open[0] && (w.awake || len(w.made) > 0 && !fired) {
 		w.wrong("after %s the source is open, and at the target there are %v, awake %t", after, w.made, w.awake)
 	}
 	if open[1] && w.newest != nil && (len(w.made) != 3 || w.awake == w.still) {

@@ -24,6 +24,7 @@ type switchCall struct {
 	pair
 	standby string // reference to the other master's data source name; "": there is none
 	keep    []string
+	noTimer bool
 	hosts   mastersHosts
 
 	patience, freeze, limit, lag, goWithin time.Duration
@@ -51,6 +52,7 @@ func newDBSwitch(p *program) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&x.standby, "standby", "", "where the other master's data source name is, where two replicate from each other")
 	f.StringArrayVar(&x.keep, "keep", nil, "a user that goes on signing in at the target while it is shut, beside the one of --target; repeat it for more")
+	f.BoolVar(&x.noTimer, argNoTimer, false, "arm no timer at the masters, which would thaw them after twice the --limit should nobody come back")
 	x.hosts.flags(f)
 	f.DurationVar(&x.patience, "patience", time.Second, "how long statements that run at the freeze are waited for before they are ended")
 	f.DurationVar(&x.freeze, "freeze-limit", 10*time.Second, "within which all writes must have stopped; else the source is writable again")
@@ -94,6 +96,7 @@ const (
 	argTarget  = "target"
 	argSchema  = "schema"
 	argKeep    = "keep"
+	argNoTimer = "no-timer"
 
 	argSourceHost  = "source-host"
 	argStandbyHost = "standby-host"
@@ -105,6 +108,9 @@ func (x *switchCall) arguments() []migrate.Argument {
 	out := []migrate.Argument{{Name: argSource, Value: x.source}, {Name: argTarget, Value: x.target}}
 	if x.standby != "" {
 		out = append(out, migrate.Argument{Name: argStandby, Value: x.standby})
+	}
+	if x.noTimer {
+		out = append(out, migrate.Argument{Name: argNoTimer, Value: "true"})
 	}
 	for _, h := range x.hosts.arguments() {
 		if *h.to != "" {
@@ -137,6 +143,8 @@ func switchOf(m *migrate.Manifest) (x switchCall, ok bool) {
 			x.schemas = append(x.schemas, a.Value)
 		case argKeep:
 			x.keep = append(x.keep, a.Value)
+		case argNoTimer:
+			x.noTimer = true
 		}
 		for _, h := range x.hosts.arguments() {
 			if h.flag == a.Name {
@@ -196,7 +204,7 @@ func (p *program) openSwitch(x switchCall) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := runbooks.Database{Schemas: x.schemas, Patience: x.patience, Freeze: x.freeze, Switch: x.limit, MaxLag: x.lag, OnDisk: s.hosts != nil, Go: runbooks.Go{Within: x.goWithin, Show: x.shown}, Finalize: x.shown}
+	db := runbooks.Database{Schemas: x.schemas, Patience: x.patience, Freeze: x.freeze, Switch: x.limit, MaxLag: x.lag, Timer: !x.noTimer, OnDisk: s.hosts != nil, Go: runbooks.Go{Within: x.goWithin, Show: x.shown}, Finalize: x.shown}
 	return prepare(runbooks.Switch(wireSwitch(s, x), db), s.pinned(), s.close), nil
 }
 
@@ -218,6 +226,9 @@ func (x *switchCall) shown(ctx context.Context, h *migrate.History) ([]string, e
 	lines, err := compared(ctx, h)
 	if x.hosts.source == "" {
 		lines = append(lines, "a master that is restarted while the target is written to comes up writable: no --source-host was given")
+	}
+	if x.noTimer {
+		lines = append(lines, "a process that dies in the middle of the switch leaves the source frozen until one is started again: --no-timer")
 	}
 	return lines, err
 }

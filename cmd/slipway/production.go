@@ -71,6 +71,8 @@ func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover
 		Ready:   migrate.Look(from, mariadb.OnlyReady(masters)),
 		Freeze:  onProduction[mariadb.MastersAct](from, frozen),
 		Disk:    migrate.Look("source's hosts", mariadb.OnlyDisk(frozen)),
+		Timers:  migrate.Look(from, mariadb.OnlyTimers(masters)),
+		Arm:     onProduction[mariadb.TimersAct](from, masters),
 		Events:  migrate.Look(from, mariadb.OnlyEvents(masters)),
 		Disable: onProduction[mariadb.EventsAct](from, masters),
 		Objects: migrate.Look("target", cloudsql.OnlyObjects(pair)),

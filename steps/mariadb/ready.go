@@ -20,6 +20,8 @@ type ReadyLook interface {
 	Lacks(ctx context.Context) ([][]string, error)
 	// Standing says why a master doesn't apply what the other one logs, by master.
 	Standing(ctx context.Context) ([]string, error)
+	// Timers are how each stands with timers.
+	Timers(ctx context.Context) ([]freeze.TimerState, error)
 }
 
 type onlyReady struct{ ReadyLook }
@@ -27,8 +29,10 @@ type onlyReady struct{ ReadyLook }
 // OnlyReady closes a looker that can do more.
 func OnlyReady(l ReadyLook) ReadyLook { return onlyReady{l} }
 
-// Ready looks, while there is time, for what would keep the freeze from being done on the night.
-type Ready struct{}
+// Ready looks, while there is time, for what would keep the freeze from being done, or undone, on the night.
+type Ready struct {
+	Timer bool // the masters will have timers
+}
 
 // ReadyOut is what was seen.
 type ReadyOut struct {
@@ -50,7 +54,7 @@ func (Ready) Plan(_ context.Context, s *migrate.Scope[ReadyLook], rec migrate.Re
 }
 
 // Run looks, and tells all that is wrong at once.
-func (Ready) Run(ctx context.Context, s *migrate.Scope[ReadyLook], out ReadyOut) (ReadyOut, error) {
+func (st Ready) Run(ctx context.Context, s *migrate.Scope[ReadyLook], out ReadyOut) (ReadyOut, error) {
 	states, err := s.C.Look(ctx)
 	if err != nil {
 		return out, err
@@ -63,6 +67,10 @@ func (Ready) Run(ctx context.Context, s *migrate.Scope[ReadyLook], out ReadyOut)
 	if err != nil {
 		return out, err
 	}
+	timers, err := s.C.Timers(ctx)
+	if err != nil {
+		return out, err
+	}
 	var bad *multierror.Error
 	for i, name := range s.C.Names() {
 		out.Versions, out.Above = append(out.Versions, states[i].Version), out.Above+len(states[i].Above)
@@ -71,6 +79,9 @@ func (Ready) Run(ctx context.Context, s *migrate.Scope[ReadyLook], out ReadyOut)
 		}
 		if len(lacks[i]) > 0 {
 			bad = multierror.Append(bad, fmt.Errorf("%s: Slipway's account lacks privileges for the switch; grant it these ON *.*: %s", name, strings.Join(lacks[i], ", ")))
+		}
+		if st.Timer && timers[i].Lacking != "" {
+			bad = multierror.Append(bad, fmt.Errorf("%s: %w: %s; mend that, or switch without (--no-timer): a process that dies in the middle then leaves the source frozen until one is started again", name, freeze.ErrNoTimer, timers[i].Lacking))
 		}
 		if standing[i] != "" {
 			bad = multierror.Append(bad, &freeze.ReplicationError{Server: name, Reason: standing[i]})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
@@ -25,6 +26,7 @@ type fakeMasters struct {
 	lacks    [][]string
 	standing string
 	events   [2][]freeze.Event
+	timers   [2]freeze.TimerState
 	reached  bool      // the masters' hosts are
 	held     [2]string // the run whose file is on the host
 }
@@ -245,7 +247,7 @@ func TestReadyStep(t *testing.T) {
 		return steptest.World{State: f.state, Found: true, NoSpoil: "servers go on: it says what was so when it looked",
 			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
 				eye := migrate.Look("masters", OnlyReady(f))
-				migrate.Add(rb, Ready{}, eye, migrate.NoHands[migrate.Rehearsal](eye))
+				migrate.Add(rb, Ready{Timer: true}, eye, migrate.NoHands[migrate.Rehearsal](eye))
 			}}
 	}})
 }
@@ -254,8 +256,9 @@ func TestReadyStep(t *testing.T) {
 func TestReadyTellsAll(t *testing.T) {
 	f := newMasters(&steptest.Process{})
 	f.prepared, f.lacks, f.standing = []string{"x1"}, [][]string{nil, {"SUPER", "READ_ONLY ADMIN"}}, "Slave_SQL_Running is No: duplicate key"
-	_, err := (Ready{}).Run(t.Context(), &migrate.Scope[ReadyLook]{C: f}, ReadyOut{})
-	for _, want := range []string{"db1 has prepared XA transactions", "db2: Slipway's account lacks privileges for the switch; grant it these ON *.*: SUPER, READ_ONLY ADMIN", "db2 doesn't apply what its master logs"} {
+	f.timers[0].Lacking = "no events"
+	_, err := (Ready{Timer: true}).Run(t.Context(), &migrate.Scope[ReadyLook]{C: f}, ReadyOut{})
+	for _, want := range []string{"db1 has prepared XA transactions", "db2: Slipway's account lacks privileges for the switch; grant it these ON *.*: SUPER, READ_ONLY ADMIN", "db2 doesn't apply what its master logs", "db1: no timer can be armed: no events; mend that, or switch without (--no-timer)"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want %q in it", err, want)
 		}
@@ -308,5 +311,51 @@ func TestEventsStep(t *testing.T) {
 				migrate.Add(rb, Events{}, migrate.Look("masters", OnlyEvents(f)), migrate.Maker[migrate.Rehearsal]("masters", func(context.Context, migrate.Stamp) (EventsAct, error) { return f, nil }))
 			},
 			Spoil: []steptest.Spoil{{Name: "an event runs", Do: func() { f.events[1] = []freeze.Event{{Schema: "shop", Name: "new"}} }}}}
+	}})
+}
+
+func (f *fakeMasters) Timers(context.Context) ([]freeze.TimerState, error) {
+	return f.timers[:], f.p.Look()
+}
+
+func (f *fakeMasters) Arm(_ context.Context, ts []freeze.Timer) error {
+	return f.time("arm ", ts, func(t freeze.Timer) freeze.TimerState { return freeze.TimerState{Run: t.Run, Waits: true} })
+}
+
+func (f *fakeMasters) Disarm(_ context.Context, ts []freeze.Timer) error {
+	for i := range ts {
+		if f.timers[i].Run != "" && !f.timers[i].Waits || !f.readOnly[i] {
+			return freeze.ErrFired
+		}
+	}
+	return f.DropTimers(nil, ts)
+}
+
+func (f *fakeMasters) DropTimers(_ context.Context, ts []freeze.Timer) error {
+	return f.time("drop ", ts, func(t freeze.Timer) freeze.TimerState { return freeze.TimerState{Off: t.SchedulerOff} })
+}
+
+func (f *fakeMasters) time(verb string, ts []freeze.Timer, to func(freeze.Timer) freeze.TimerState) error {
+	for i, t := range ts {
+		if is := to(t); is != f.timers[i] {
+			if err := f.p.Act(verb+f.Names()[i], nil, func() error { f.timers[i] = is; return nil }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func TestArmStep(t *testing.T) {
+	steptest.Run(t, steptest.Case{NotTwice: "another run's timer is refused", New: func(_ *testing.T, p *steptest.Process) steptest.World {
+		f := newMasters(p)
+		f.timers = [2]freeze.TimerState{{Off: true}, {}}
+		return steptest.World{State: func() string { return fmt.Sprint(f.timers, len(f.events[0])) },
+			Add: func(rb *migrate.Runbook[migrate.Rehearsal]) {
+				events := migrate.Add(rb, Events{}, migrate.Look("masters", OnlyEvents(f)), migrate.Maker[migrate.Rehearsal]("masters", func(context.Context, migrate.Stamp) (EventsAct, error) { return f, nil }))
+				migrate.Add(rb, Arm{Schemas: []string{"shop"}, After: time.Minute, Events: events}, migrate.Look("masters", OnlyTimers(f)), migrate.Maker[migrate.Rehearsal]("masters", func(context.Context, migrate.Stamp) (TimersAct, error) { return f, nil }))
+			},
+			Spoil: []steptest.Spoil{{Name: "a timer has fired", Do: func() { f.timers[1].Waits = false }}, {Name: "one is another run's", Do: func() { f.timers[0].Run = "20261123-010203-0000" }},
+				{Name: "the server runs no events", Do: func() { f.timers[0].Off = true }}}}
 	}})
 }

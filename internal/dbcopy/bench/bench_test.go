@@ -3,14 +3,18 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -102,6 +106,7 @@ func TestBench(t *testing.T) {
 	for range rounds() {
 		run("slipway db copy --verify", func() string { return b.copy("--verify") })
 		run("slipway db copy", func() string { return b.copy() })
+		run("slipway db copy, its ETA", b.eta)
 		run("mydumper | myloader", b.mydumper)
 		run("mariadb-dump | mysql", b.dump)
 	}
@@ -170,6 +175,40 @@ func (b *bench) copy(flags ...string) string {
 	}
 	usage := cmd.ProcessState
 	return fmt.Sprintf("rows %.1f s, keys %.1f s; %d chunks, verified: %v; processor %.1f s", c.Took.Rows.Seconds(), c.Took.Keys.Seconds(), c.Chunks, c.Verified, (usage.UserTime() + usage.SystemTime()).Seconds())
+}
+
+// eta holds against what came what was said to be left when half of the time was over: in the line that was printed nearest to that.
+func (b *bench) eta() string {
+	b.t.Helper()
+	type said struct{ at, left time.Duration }
+	var lines []said
+	left := regexp.MustCompile(`, (\S+) left: `)
+	cmd := exec.CommandContext(b.t.Context(), "slipway", "db", "copy", "--source", "env:SRC", "--target", "env:DST", "--schema", schema)
+	cmd.Env = b.env
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	for s := bufio.NewScanner(out); s.Scan(); {
+		if m := left.FindStringSubmatch(s.Text()); m != nil {
+			d, err := time.ParseDuration(m[1])
+			if err != nil {
+				b.t.Error(err)
+			}
+			lines = append(lines, said{time.Since(began), d})
+		}
+	}
+	if err := cmd.Wait(); err != nil || len(lines) == 0 {
+		b.t.Fatalf("%v; %d lines say what is left", err, len(lines))
+	}
+	whole := time.Since(began)
+	half := slices.MinFunc(lines, func(x, y said) int { return cmp.Compare((x.at - whole/2).Abs(), (y.at - whole/2).Abs()) })
+	is := whole - half.at
+	return fmt.Sprintf("after %.1f s it said %.0f s, and it was %.1f s: off by %.0f%%", half.at.Seconds(), half.left.Seconds(), is.Seconds(), 100*(half.left-is).Abs().Seconds()/is.Seconds())
 }
 
 func port(addr string) string {

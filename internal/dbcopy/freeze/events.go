@@ -2,7 +2,6 @@ package freeze
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 
@@ -22,14 +21,15 @@ type Event struct {
 func (e Event) qualified() string { return ddl.Quote(e.Schema) + "." + ddl.Quote(e.Name) }
 
 // Events lists the enabled events of all schemas: a freeze is of the whole server, and an event whose definer may write in spite of
-// read_only writes on a frozen server, its account locked or not. Journal them before DisableEvents.
+// read_only writes on a frozen server, its account locked or not. A timer of Slipway's isn't among them. Journal them before DisableEvents.
 func (m *MariaDB) Events(ctx context.Context) ([]Event, error) {
 	c, done, err := signIn(ctx, m.ep)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	all, err := ask.Rows(ctx, c, "SELECT EVENT_SCHEMA, EVENT_NAME, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION FROM information_schema.EVENTS WHERE STATUS = 'ENABLED' ORDER BY 1, 2")
+	all, err := ask.Rows(ctx, c, "SELECT EVENT_SCHEMA, EVENT_NAME, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION FROM information_schema.EVENTS"+
+		" WHERE STATUS = 'ENABLED' AND NOT (EVENT_SCHEMA = "+ddl.Literal(timerSchema)+" AND EVENT_NAME = "+ddl.Literal(timerName)+") ORDER BY 1, 2")
 	if err != nil {
 		return nil, m.ep.Explain(fmt.Errorf("ask for events: %w", err))
 	}
@@ -61,38 +61,31 @@ func (m *MariaDB) alterEvents(ctx context.Context, es []Event, word string) erro
 		return err
 	}
 	defer done()
+	if _, err := c.ExecContext(ctx, "SET SESSION sql_log_bin = 0"); err != nil {
+		return m.ep.Explain(err)
+	}
+	const noSuchEvent, noSuchSchema = 1539, 1049
 	for _, e := range es {
-		if err := alterEvent(ctx, c, e, word); err != nil {
-			return m.ep.Explain(fmt.Errorf("%s event %s.%s: %w", strings.ToLower(word), e.Schema, e.Name, err))
+		for _, stmt := range e.statements(word) {
+			if _, err := c.ExecContext(ctx, stmt); err != nil && ask.Number(err) != noSuchEvent && ask.Number(err) != noSuchSchema {
+				return m.ep.Explain(fmt.Errorf("%s event %s.%s: %w", strings.ToLower(word), e.Schema, e.Name, err))
+			}
 		}
 	}
 	return nil
 }
 
-func alterEvent(ctx context.Context, c *sql.Conn, e Event, word string) error {
-	const noSuchEvent, noSuchSchema = 1539, 1049
+// statements enable or disable it, in a session that logs nothing.
+func (e Event) statements(word string) (out []string) {
 	definer := e.Definer.String()
 	if e.Definer.Host == "" { // a role
 		definer = ddl.Quote(e.Definer.User)
 	}
-	if _, err := c.ExecContext(ctx, "SET SESSION sql_log_bin = 0"); err != nil {
-		return err
-	}
 	// ALTER EVENT makes its session's character set and its account the event's, unless it is told.
-	was := "SET SESSION character_set_client = " + ddl.Literal(e.Charset) + ", collation_connection = " + ddl.Literal(e.Collation)
 	if strings.HasPrefix(e.Charset, "utf8") || asciiOnly(e.qualified()+definer) {
-		if _, err := c.ExecContext(ctx, was); err != nil {
-			return err
-		}
+		out = append(out, "SET SESSION character_set_client = "+ddl.Literal(e.Charset)+", collation_connection = "+ddl.Literal(e.Collation))
 	}
-	_, err := c.ExecContext(ctx, "ALTER DEFINER = "+definer+" EVENT "+e.qualified()+" "+word)
-	if _, again := c.ExecContext(ctx, "SET NAMES utf8mb4"); err == nil {
-		err = again
-	}
-	if n := ask.Number(err); n == noSuchEvent || n == noSuchSchema {
-		return nil
-	}
-	return err
+	return append(out, "ALTER DEFINER = "+definer+" EVENT "+e.qualified()+" "+word, "SET NAMES utf8mb4")
 }
 
 // asciiOnly: the text reads the same in each character set that a client can have.

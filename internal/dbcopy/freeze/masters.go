@@ -201,3 +201,51 @@ func (m *Masters) RestoreEvents(ctx context.Context, es [][]Event) error {
 		return x.RestoreEvents(ctx, es[i])
 	})
 }
+
+// Timers are how each stands with timers.
+func (m *Masters) Timers(ctx context.Context) ([]TimerState, error) {
+	out := make([]TimerState, len(m.all))
+	err := m.each(func(i int, x *MariaDB) (err error) {
+		out[i], err = x.Timer(ctx)
+		return err
+	})
+	return out, err
+}
+
+// Arm arms a timer on each.
+func (m *Masters) Arm(ctx context.Context, ts []Timer) error {
+	return m.timed(ts, func(x *MariaDB, t Timer) error { return x.Arm(ctx, t) })
+}
+
+// Disarm takes all of them away, and is sure that none has fired or will; ErrFired when one has. The first one's is the last: if this is
+// killed half way, the one that fires is that of the server whose triggers were taken away, and brings them back.
+func (m *Masters) Disarm(ctx context.Context, ts []Timer) error {
+	if err := m.match(ts); err != nil {
+		return err
+	}
+	for i := len(ts) - 1; i >= 0; i-- {
+		if err := m.all[i].Disarm(ctx, ts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DropTimers takes them away, whether they have fired or not.
+func (m *Masters) DropTimers(ctx context.Context, ts []Timer) error {
+	return m.timed(ts, func(x *MariaDB, t Timer) error { return x.DropTimer(ctx, t) })
+}
+
+func (m *Masters) timed(ts []Timer, do func(*MariaDB, Timer) error) error {
+	if err := m.match(ts); err != nil {
+		return err
+	}
+	return m.each(func(i int, x *MariaDB) error { return do(x, ts[i]) })
+}
+
+func (m *Masters) match(ts []Timer) error {
+	if len(ts) != len(m.all) {
+		return fmt.Errorf("timers: %d servers are known, and there are %d timers: give those that the run was begun with", len(m.all), len(ts))
+	}
+	return nil
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
@@ -77,6 +76,9 @@ func (m *MariaDB) RestoreTriggers(ctx context.Context, ts []Trigger) error {
 		return err
 	}
 	defer done()
+	if _, err := c.ExecContext(ctx, "SET SESSION sql_log_bin = 0"); err != nil {
+		return m.ep.Explain(err)
+	}
 	for _, t := range ts {
 		there, err := ask.Column(ctx, c, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND TRIGGER_NAME = ?", t.Schema, t.Name)
 		if err != nil {
@@ -85,23 +87,25 @@ func (m *MariaDB) RestoreTriggers(ctx context.Context, ts []Trigger) error {
 		if len(there) > 0 {
 			continue
 		}
-		client := t.Charset
-		if strings.ContainsFunc(t.Create, func(r rune) bool { return r > unicode.MaxASCII }) {
-			client = "utf8mb4" // what it is sent in; the text matters more than in what it was typed
-		}
-		for _, stmt := range []string{
-			"SET SESSION sql_log_bin = 0, character_set_client = " + ddl.Literal(client) + ", collation_connection = " + ddl.Literal(t.Collation) + ", sql_mode = " + ddl.Literal(t.Mode),
-			"USE " + ddl.Quote(t.Schema),
-			strings.TrimSpace(t.Create),
-		} {
+		for _, stmt := range t.statements() {
 			if _, err := c.ExecContext(ctx, stmt); err != nil {
 				return m.ep.Explain(fmt.Errorf("make trigger %s.%s again: %w", t.Schema, t.Name, err))
 			}
 		}
-		// The names in the next statements of this session are Slipway's own again.
-		if _, err := c.ExecContext(ctx, "SET NAMES utf8mb4"); err != nil {
-			return m.ep.Explain(err)
-		}
 	}
 	return nil
+}
+
+// statements make it again, in a session that logs nothing.
+func (t Trigger) statements() []string {
+	client := t.Charset
+	if !asciiOnly(t.Create) {
+		client = "utf8mb4" // what it is sent in; the text matters more than in what it was typed
+	}
+	return []string{
+		"SET SESSION character_set_client = " + ddl.Literal(client) + ", collation_connection = " + ddl.Literal(t.Collation) + ", sql_mode = " + ddl.Literal(t.Mode),
+		"USE " + ddl.Quote(t.Schema),
+		strings.TrimSpace(t.Create),
+		"SET NAMES utf8mb4", // the names in the session's next statements are Slipway's own again
+	}
 }
