@@ -42,13 +42,15 @@ type DatabaseWiring[M migrate.Mode] struct {
 	Pair    migrate.Eye[cloudsql.PairLook]
 	Change  migrate.Hand[M, cloudsql.PairAct]
 	Compare migrate.Eye[cloudsql.CompareLook]
+	Check   migrate.Eye[cloudsql.RecheckLook]
+	Recheck migrate.Hand[M, cloudsql.RecheckAct]
 	There   migrate.Eye[stream.Look]
 	Follow  migrate.Hand[M, stream.Act]
 	Back    migrate.Eye[stream.Look]
 	Reverse migrate.Hand[M, stream.Act]
 }
 
-// Switch is the runbook of a database that was copied: it is followed, compared and, when a person says so, switched; from then
+// Switch is the runbook of a database that was copied: it is followed, compared, verified from then on and, when a person says so, switched; from then
 // on every write at the target goes back to the source, until a person finalizes.
 func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M] {
 	rb := migrate.NewRunbook[M]()
@@ -61,10 +63,11 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 	}
 	shut := migrate.Add(rb, cloudsql.Shut{}, w.Pair, w.Change)
 	there := migrate.AddService(rb, stream.Follow{ID: "follow.rows", Title: "follow what the source commits", Back: migrate.Stop}, w.There, w.Follow, shut.Dep())
-	migrate.Add(rb, cloudsql.Compare{Follow: there.Dep()}, w.Compare, migrate.NoHands[M](w.Compare))
+	compared := migrate.Add(rb, cloudsql.Compare{Follow: there.Dep()}, w.Compare, migrate.NoHands[M](w.Compare))
+	checked := migrate.AddService(rb, cloudsql.Recheck{Compared: compared}, w.Check, w.Recheck, there.Dep())
 
 	rb.Phase("go")
-	migrate.AddGate(rb, migrate.Gate{ID: "go", Title: "switch the shop's writes to the target", Healthy: []migrate.Dep{there.Dep()}, MaxLag: db.MaxLag, Within: db.Go.Within, Show: db.Go.Show})
+	migrate.AddGate(rb, migrate.Gate{ID: "go", Title: "switch the shop's writes to the target", Healthy: []migrate.Dep{there.Dep(), checked.Dep()}, MaxLag: db.MaxLag, Within: db.Go.Within, Show: db.Go.Show})
 
 	rb.PhaseWithin("switch", db.Switch)
 	read := migrate.Add(rb, cloudsql.ReadObjects{}, w.Objects, migrate.NoHands[M](w.Objects))
@@ -74,7 +77,9 @@ func Switch[M migrate.Mode](w DatabaseWiring[M], db Database) *migrate.Runbook[M
 		armed = migrate.Add(rb, mariadb.Arm{Schemas: db.Schemas, After: 2 * db.Switch, Events: disabled}, w.Timers, w.Arm)
 	}
 	frozen := migrate.Add(rb, mariadb.Freeze{Patience: db.Patience, Limit: db.Freeze}, w.Masters, w.Freeze)
-	migrate.DrainTo(rb, "switch.drain", there, frozen, func(f mariadb.Frozen) changes.Position { return changes.Position{MariaDB: f.At} })
+	end := func(f mariadb.Frozen) changes.Position { return changes.Position{MariaDB: f.At} }
+	migrate.DrainTo(rb, "switch.drain", there, frozen, end)
+	migrate.DrainTo(rb, "switch.recheck", checked, frozen, end)
 	migrate.Add(rb, mariadb.Triggers{Schemas: db.Schemas}, w.Masters, w.Freeze)
 	migrate.Add(rb, cloudsql.MakeObjects{Read: read}, w.Objects, w.Make)
 	migrate.Add(rb, cloudsql.Counters{}, w.Pair, w.Change)

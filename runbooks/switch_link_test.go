@@ -167,6 +167,10 @@ func (l link) apply(name string, at, end int) {
 			l.w.wrong("the target follows, and has %v", l.w.made)
 		}
 		wrote = true
+		if !l.back && l.w.miss != nil && l.w.missed == "" && l.w.miss() {
+			l.w.missed = x.key
+			continue
+		}
 		to.commit(logged{domain: l.domain(), key: x.key, mark: true})
 		var n uint64
 		if _, err := fmt.Sscanf(x.key, "order-%d", &n); err == nil {

@@ -40,6 +40,8 @@ func switchBook(w *switchWorld) *migrate.Runbook[migrate.Cutover] {
 		Pair:    migrate.Look("target", cloudsql.OnlyPair(p)),
 		Change:  changing[cloudsql.PairAct]("target", p),
 		Compare: migrate.Look("target", cloudsql.OnlyCompare(p)),
+		Check:   migrate.Look("target", cloudsql.OnlyRecheck(checker{w})),
+		Recheck: changing[cloudsql.RecheckAct]("target", checker{w}),
 		There:   migrate.Look("target", stream.OnlyLook(there)),
 		Follow:  changing[stream.Act]("target", there),
 		Back:    migrate.Look("source", stream.OnlyLook(back)),
@@ -93,6 +95,9 @@ func switchStories() []switchStory {
 		{name: "the switch's deadline passes, then switched and finalized", hosts: true, set: func(w *switchWorld) {
 			w.hang = func() bool { return w.done["let write at db1"] == 0 }
 		}},
+		{name: "the follower passes a row by in the switch, which is repaired, then switched and finalized", set: func(w *switchWorld) {
+			w.miss = func() bool { return w.doors[db1].readOnly && w.done["let write at db1"] == 0 }
+		}},
 	}
 }
 
@@ -127,6 +132,7 @@ func (st switchStory) life(w *switchWorld, d *crashfs.Disk, parallel int) (err e
 			}
 		}
 		w.alone(2)
+		w.repair()
 	}
 	return fmt.Errorf("it leads nowhere: %w", err)
 }
@@ -134,6 +140,7 @@ func (st switchStory) life(w *switchWorld, d *crashfs.Disk, parallel int) (err e
 // answer is a person at a gate.
 func (st switchStory) answer(w *switchWorld, d *crashfs.Disk, q migrate.Question) (migrate.Answer, error) {
 	w.alone(6)
+	w.repair()
 	switch taken := wished(d); {
 	case q.Gate == "go" && st.stay && taken, q.Gate == "finalize" && st.back != nil && !taken:
 		w.mu.Lock()
@@ -206,6 +213,9 @@ func tellSwitch(t *testing.T, st switchStory, parallel int, set func(*switchWorl
 			time.Sleep(b.pause)
 		}
 		told.kinds = sortedKeys(w.done)
+		if w.miss != nil && (w.found == 0 || w.done["let write at db1"] == 0) && len(blows) == 0 {
+			bad = append(bad, fmt.Sprintf("the row that was passed by was found %d times, and the switch was not taken back", w.found))
+		}
 		bad = append(bad, w.ends(st, was)...)
 		h, err := migrate.ReadHistory(d.Process(crashfs.NewLife(0)))
 		if err != nil {

@@ -134,6 +134,10 @@ type switchWorld struct {
 	target   *dbSide
 	entry    *door // of the target
 	newest   *reached
+	checked  *int        // how far is verified in the source's log, beyond the comparison; nil: nothing is noted
+	miss     func() bool // the follower passes a row by
+	missed   string      // that it passed by
+	found    int         // times that it was found
 
 	ledger   []string        // writes that were acknowledged, wherever
 	final    int             // how many there had been when a person finalized
@@ -306,6 +310,9 @@ func (w *switchWorld) look(after string) {
 	fired := slices.ContainsFunc(w.timers[:], func(t *timer) bool { return t != nil && t.fired }) // before what is at the target was taken away
 	if open[0] && (w.awake || len(w.made) > 0 && !fired) {
 		w.wrong("after %s the source is open, and at the target there are %v, awake %t", after, w.made, w.awake)
+	}
+	if open[1] && !w.open[1] && (w.checked == nil || *w.checked < w.target.streams[forwardStream].at) {
+		w.wrong("after %s the target is open, and not all that was brought there is verified", after)
 	}
 	if open[1] && w.newest != nil && (len(w.made) != 3 || w.awake == w.still) {
 		w.wrong("after %s the target is open, and there are %v, awake %t", after, w.made, w.awake)

@@ -7,6 +7,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/config"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
+	"github.com/slipway-dev/slipway/internal/dbcopy/recheck"
 	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
 	"github.com/slipway-dev/slipway/internal/dbhost"
 	"github.com/slipway-dev/slipway/internal/google"
@@ -57,6 +58,7 @@ func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover
 	pair := switchover.NewPair(masters, s.source, s.standby, s.target, x.schemas, x.keep)
 	there := follow.NewForward(s.source, s.target, x.schemas, 0)
 	back := follow.NewReverse(s.source, s.target, append(slices.Clone(x.schemas), switchover.CanarySchema), 0)
+	check := recheck.NewLink(s.source, s.target, x.schemas)
 	from := "source's MariaDB"
 	hosts := dbhost.Act(dbhost.Look(nil, nil), nil)
 	if s.hosts != nil {
@@ -80,6 +82,8 @@ func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover
 		Pair:    migrate.Look("target", cloudsql.OnlyPair(pair)),
 		Change:  onProduction[cloudsql.PairAct]("target", pair),
 		Compare: migrate.Look("target", cloudsql.OnlyCompare(pair)),
+		Check:   migrate.Look("target", cloudsql.OnlyRecheck(check)),
+		Recheck: onProduction[cloudsql.RecheckAct]("target", check),
 		There:   migrate.Look("target", stream.OnlyLook(there)),
 		Follow:  onProduction[stream.Act]("target", there),
 		Back:    migrate.Look(from, stream.OnlyLook(back)),

@@ -128,6 +128,16 @@ var errEnough = errors.New("enough differences")
 //
 // What differs is in the Comparison. An error says that they could not be compared, and the Comparison is what was found until then.
 func Compare(ctx context.Context, src *Source, dst *Target, o CompareOptions) (Comparison, error) {
+	c := newCompare(src, dst, o)
+	err := c.run(ctx, src.ep, dst.ep)
+	c.out.Took = time.Since(c.out.Began)
+	slices.SortStableFunc(c.out.Found, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(len(a.Key), len(b.Key)), cmp.Compare(a.Key, b.Key))
+	})
+	return c.out, err
+}
+
+func newCompare(src *Source, dst *Target, o CompareOptions) *compare {
 	o.Workers, o.Most, o.ChunkBytes = cmp.Or(o.Workers, defaultWorkers), cmp.Or(o.Most, defaultMost), cmp.Or(o.ChunkBytes, defaultChunkBytes)
 	o.Settle, o.Patience = cmp.Or(o.Settle, defaultSettle), cmp.Or(o.Patience, defaultPatience)
 	if o.Tell == nil {
@@ -139,12 +149,17 @@ func Compare(ctx context.Context, src *Source, dst *Target, o CompareOptions) (C
 	if o.Applied != nil {
 		c.out.Decided = "gtid"
 	}
-	err := c.run(ctx, src.ep, dst.ep)
-	c.out.Took = time.Since(c.out.Began)
-	slices.SortStableFunc(c.out.Found, func(a, b Difference) int {
-		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(len(a.Key), len(b.Key)), cmp.Compare(a.Key, b.Key))
-	})
-	return c.out, err
+	return c
+}
+
+// open makes the connections; end gives them back.
+func (c *compare) open(src, dst Endpoint, end *[2]func() error) (err error) {
+	say := func(what string) { c.tell(what) }
+	if c.src, end[0], err = newSide(src, value.MariaDB, c.o, Session{"max_statement_time": "0", "tx_read_only": "1"}, say); err != nil {
+		return err
+	}
+	c.dst, end[1], err = newSide(dst, value.MySQL, c.o, Session{"max_execution_time": "0"}, say)
+	return err
 }
 
 // Rounds compares again and again, with a pause between, until the caller has enough or ctx ends: what a verification does that goes on
@@ -164,16 +179,17 @@ func Rounds(ctx context.Context, src *Source, dst *Target, o CompareOptions, pau
 }
 
 func (c *compare) run(ctx context.Context, src, dst Endpoint) (err error) {
-	say := func(what string) { c.tell(what) }
 	var end [2]func() error
-	if c.src, end[0], err = newSide(src, value.MariaDB, c.o, Session{"max_statement_time": "0", "tx_read_only": "1"}, say); err != nil {
+	defer func() {
+		for _, give := range end {
+			if give != nil {
+				_ = give() // nothing is under way any more
+			}
+		}
+	}()
+	if err := c.open(src, dst, &end); err != nil {
 		return err
 	}
-	defer end[0]()
-	if c.dst, end[1], err = newSide(dst, value.MySQL, c.o, Session{"max_execution_time": "0"}, say); err != nil {
-		return err
-	}
-	defer end[1]()
 	if c.o.Repair {
 		db, err := dst.Open(LoadSession(strictMode), 1)
 		if err != nil {
@@ -191,6 +207,11 @@ func (c *compare) run(ctx context.Context, src, dst Endpoint) (err error) {
 		return err
 	}
 	c.out.Position = pos.String()
+	if c.o.Applied != nil { // who goes on from this position relies on it
+		if err := c.src.seen(ctx, pos); err != nil {
+			return err
+		}
+	}
 	ctx, c.enough = context.WithCancelCause(ctx)
 	defer c.enough(nil)
 	quiet := c.ticker()

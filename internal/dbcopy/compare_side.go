@@ -38,7 +38,7 @@ func newSide(ep Endpoint, f value.Flavor, o CompareOptions, more Session, say fu
 // try does it again for a while when the connection is lost. on is the table that it is about, for messages; it may be empty.
 func (s *side) try(ctx context.Context, on string, do func() error) error {
 	var since time.Time
-	for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := do()
 		if err == nil {
 			return nil

@@ -94,11 +94,16 @@ func Read(ctx context.Context, target dbcopy.Endpoint, stream string) (State, er
 		return State{}, err
 	}
 	defer db.Close()
-	s, err := readState(ctx, db, stream, "")
+	s, err := ReadOn(ctx, db, stream)
 	if err != nil {
 		return s, target.Explain(err)
 	}
 	return s, nil
+}
+
+// ReadOn is Read over a connection of whoever asks often. It needs a text session.
+func ReadOn(ctx context.Context, q ask.Queryer, stream string) (State, error) {
+	return readState(ctx, q, stream, "")
 }
 
 // Applied is how far the target has the source's transactions: all before it are in, and none after it.
