@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,12 +17,13 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/sakila"
 )
 
 // TestDBWholeWay: the verbs one after another, as a person with two data source names types them, while the source is
 // written: check, copy, follow (killed twice), verify while it follows, follow to the tip, verify, status. Each transaction that the
-// writers had an answer to is at the target then, and both sides are the same row by row. With a small schema that is always there,
-// and with the sample database where it is (SLIPWAY_SHARED).
+// writers had an answer to is at the target then, and both sides are the same row by row. With a small schema and with the sample
+// database.
 func TestDBWholeWay(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
@@ -49,32 +49,35 @@ func TestDBWholeWay(t *testing.T) {
 	if _, err := root.ExecContext(ctx, "GRANT REPLICATION SLAVE ON *.* TO '"+dbpair.Reader+"'@'127.0.0.1'"); err != nil {
 		t.Fatal(err)
 	}
-	shared := filepath.Join(os.Getenv("SLIPWAY_SHARED"), "data", "sakila")
+	small, err := os.ReadFile("../../internal/dbcopy/testdata/rental.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample, err := sakila.Statements()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		schema  string
-		scripts []string
-		fill    []string
-		write   func(n int) []string // one transaction
-		ledger  string               // finds what write(n) left, at either side
+		schema string
+		script []string
+		fill   []string
+		write  func(n int) []string // one transaction
+		ledger string               // finds what write(n) left, at either side
 	}{
-		{"rental", []string{"../../internal/dbcopy/testdata/rental.sql"},
+		{"rental", sakila.Cut(string(small)),
 			[]string{"INSERT INTO country (name) SELECT CONCAT('land ', seq) FROM seq_1_to_200", "INSERT INTO customer (country, name, made) SELECT seq % 200 + 1, CONCAT('müller ', seq), NOW() FROM seq_1_to_20000",
 				"INSERT INTO film (title, text, year, rating, extras) SELECT CONCAT('film ', seq), REPEAT('word ', seq % 50), 1970 + seq % 50, 1 + seq % 3, seq % 4 FROM seq_1_to_20000"},
 			func(n int) []string { // the triggers write as well
 				return []string{fmt.Sprintf("INSERT INTO film (title, text) VALUES ('written %d', NULL)", n), fmt.Sprintf("UPDATE film SET title = CONCAT(title, '.'), rate = rate + 0.01 WHERE id = %d", 1+n*37%20000),
 					fmt.Sprintf("DELETE FROM customer WHERE id = %d", 1+n%20000), fmt.Sprintf("UPDATE country SET id = id + 1000 WHERE id = %d", 1+n%200)}
 			}, "SELECT title FROM rental.film WHERE title LIKE 'written %'"},
-		{"sakila", []string{filepath.Join(shared, "schema.sql"), filepath.Join(shared, "data.sql")}, nil,
+		{sakila.Name, sample, []string{"SET autocommit = 1"},
 			func(n int) []string {
 				return []string{fmt.Sprintf("INSERT INTO actor (first_name, last_name) VALUES ('WRITTEN', '%d')", n), fmt.Sprintf("UPDATE rental SET return_date = NOW() WHERE rental_id = %d", 1+n*17%16000),
 					fmt.Sprintf("UPDATE film SET title = CONCAT('SHORT ', %d), special_features = 'Trailers,Deleted Scenes' WHERE film_id = %d", n, 1+n%1000), fmt.Sprintf("DELETE FROM payment WHERE payment_id = %d", 1+n%16000)}
 			}, "SELECT last_name FROM sakila.actor WHERE first_name = 'WRITTEN'"},
 	} {
 		t.Run(c.schema, func(t *testing.T) {
-			if c.schema == "sakila" && os.Getenv("SLIPWAY_SHARED") == "" {
-				t.Log("not tried: the sample database; SLIPWAY_SHARED is unset")
-				return
-			}
 			source, err := maria.Open(dbpair.Root, "")
 			if err != nil {
 				t.Fatal(err)
@@ -100,14 +103,7 @@ func TestDBWholeWay(t *testing.T) {
 			}
 			do(source, "CREATE DATABASE "+c.schema, "USE "+c.schema)
 			do(target, "CREATE DATABASE "+c.schema, "SET GLOBAL log_bin_trust_function_creators = ON") // a flag, on an instance
-			for _, file := range c.scripts {
-				text, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				do(source, script(string(text))...)
-			}
-			do(source, c.fill...)
+			do(source, append(c.script, c.fill...)...)
 
 			start := func(verb string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 				t.Helper()
@@ -260,29 +256,6 @@ func every(t *testing.T, db *sql.DB, query string) (out []string) {
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
-	}
-	return out
-}
-
-// script cuts a file of statements at its delimiters, as the client does.
-func script(text string) (out []string) {
-	delimiter, stmt := ";", ""
-	for line := range strings.Lines(text) {
-		plain := strings.TrimSpace(line)
-		if d, ok := strings.CutPrefix(plain, "DELIMITER "); ok {
-			delimiter = strings.TrimSpace(d)
-			continue
-		}
-		if strings.HasPrefix(plain, "-- ") || plain == "--" {
-			continue
-		}
-		stmt += line
-		if strings.HasSuffix(plain, delimiter) {
-			full := strings.TrimSuffix(strings.TrimSpace(stmt), delimiter)
-			if stmt = ""; strings.TrimSpace(full) != "" {
-				out = append(out, full)
-			}
-		}
 	}
 	return out
 }
