@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/sakila"
 )
 
 // shopAccount writes on both sides; it is nobody who may write in spite of read_only.
@@ -37,21 +38,22 @@ type switched struct {
 	lab        *dbpair.Lab
 	a, b, my   *dbpair.Server
 	dir        string
-	schema     string
-	tables     []string      // of the schema, each with a key id
+	schemas    []string
+	own        []string      // tables that each side writes by itself
 	pause      time.Duration // of each customer between two purchases
-	ledger     string        // gives the number of each purchase that is there
+	ledgers    []string      // queries that give the number of each purchase that is there
 	longest    time.Duration // without an answered write
 	mu         sync.Mutex
 	answered   []string // each write that had an answer: its number
 	side       atomic.Int32
 	atSide     [2]atomic.Int64 // writes answered by the source, and by the target
+	reports    [2]atomic.Int64 // and reports
 	stop       chan struct{}
 	writers    sync.WaitGroup
 	lastAnswer time.Time
 }
 
-func newSwitched(t *testing.T, ctx context.Context, schema string) *switched {
+func newSwitched(t *testing.T, ctx context.Context, schemas ...string) *switched {
 	lab, err := dbpair.Open(ctx, "dbswitch", os.Stderr)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +63,7 @@ func newSwitched(t *testing.T, ctx context.Context, schema string) *switched {
 			t.Error(err)
 		}
 	})
-	s := &switched{T: t, ctx: ctx, lab: lab, dir: t.TempDir(), schema: schema, stop: make(chan struct{}), pause: 20 * time.Millisecond}
+	s := &switched{T: t, ctx: ctx, lab: lab, dir: t.TempDir(), schemas: schemas, stop: make(chan struct{}), pause: 20 * time.Millisecond}
 	server := func(start func(context.Context, string, dbpair.Options) (*dbpair.Server, error), name string, args ...string) *dbpair.Server {
 		x, err := start(ctx, name, dbpair.Options{Args: args})
 		if err != nil {
@@ -81,10 +83,14 @@ func newSwitched(t *testing.T, ctx context.Context, schema string) *switched {
 	}
 	// The accounts are those that docs/database.md asks for.
 	s.do(s.a, "CREATE USER "+switchAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'",
-		"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP, TRIGGER, SHOW VIEW, EVENT, PROCESS, RELOAD, BINLOG MONITOR, BINLOG ADMIN, SLAVE MONITOR, REPLICATION SLAVE, READ_ONLY ADMIN, CONNECTION ADMIN, CREATE USER, SET USER, SUPER ON *.* TO "+switchAccount+"@'127.0.0.1'",
-		"CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE "+schema, "GRANT ALL ON "+schema+".* TO "+shopAccount+"@'127.0.0.1'")
-	s.do(s.my, "CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "CREATE DATABASE "+schema, "GRANT ALL ON "+schema+".* TO "+shopAccount+"@'127.0.0.1'",
-		"GRANT CONNECTION_ADMIN ON *.* TO '"+dbpair.Loader+"'@'127.0.0.1'")
+		"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP, TRIGGER, SHOW VIEW, EVENT, PROCESS, RELOAD, BINLOG MONITOR, BINLOG ADMIN, SLAVE MONITOR, REPLICATION SLAVE, READ_ONLY ADMIN, CONNECTION ADMIN, CREATE USER, SET USER, SUPER ON *.* TO "+switchAccount+"@'127.0.0.1'")
+	s.do(s.my, "GRANT CONNECTION_ADMIN ON *.* TO '"+dbpair.Loader+"'@'127.0.0.1'")
+	for _, x := range []*dbpair.Server{s.a, s.my} {
+		s.do(x, "CREATE USER "+shopAccount+"@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'")
+		for _, schema := range schemas {
+			s.do(x, "CREATE DATABASE "+schema, "GRANT ALL ON "+schema+".* TO "+shopAccount+"@'127.0.0.1'")
+		}
+	}
 	return s
 }
 
@@ -110,7 +116,7 @@ func (s *switched) do(x *dbpair.Server, stmts ...string) {
 
 // stock fills the shop that sell sells from.
 func (s *switched) stock() {
-	s.tables, s.ledger = []string{"orders", "stock"}, "SELECT no FROM orders"
+	s.own, s.ledgers = append(s.own, "shop.ticks"), append(s.ledgers, "SELECT no FROM shop.orders")
 	s.do(s.a, "CREATE TABLE shop.orders (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, no VARCHAR(30) NOT NULL, item INT NOT NULL, UNIQUE (no)) ENGINE=InnoDB",
 		"CREATE TABLE shop.stock (id INT NOT NULL PRIMARY KEY, n INT NOT NULL, sold INT NOT NULL DEFAULT 0) ENGINE=InnoDB", "INSERT INTO shop.stock (id, n) SELECT seq, 1000 FROM shop.seq_1_to_1000",
 		"INSERT INTO shop.orders (no, item) SELECT CONCAT('old-', seq), 1 + seq % 1000 FROM shop.seq_1_to_5000",
@@ -118,12 +124,20 @@ func (s *switched) stock() {
 		"CREATE TRIGGER shop.sell AFTER INSERT ON shop.orders FOR EACH ROW UPDATE stock SET sold = sold + 1 WHERE id = NEW.item")
 }
 
-// sell has customers buy: each writes where it was let in last, and asks at the other side when it isn't any more. A purchase
-// counts when its COMMIT was answered.
+// sell has customers buy.
 func (s *switched) sell(customers int) {
+	s.serve(customers, "shop", func(c, n int) (string, []string) {
+		no, item := fmt.Sprintf("c%d-%d", c, n), 1+(n*7+c)%1000
+		return no, []string{fmt.Sprintf("INSERT INTO orders (no, item) VALUES ('%s', %d)", no, item), fmt.Sprintf("UPDATE stock SET n = n - 1 WHERE id = %d", item)}
+	})
+}
+
+// serve has customers buy: each writes where it was let in last, and asks at the other side when it isn't any more. A purchase
+// counts when its COMMIT was answered.
+func (s *switched) serve(customers int, schema string, buy func(c, n int) (no string, stmts []string)) {
 	s.lastAnswer = time.Now()
 	for c := range customers {
-		dbs := [2]*sql.DB{s.open(s.a, shopAccount, s.schema), s.open(s.my, shopAccount, s.schema)}
+		dbs := [2]*sql.DB{s.open(s.a, shopAccount, schema), s.open(s.my, shopAccount, schema)}
 		s.writers.Go(func() {
 			defer dbs[0].Close()
 			defer dbs[1].Close()
@@ -134,9 +148,8 @@ func (s *switched) sell(customers int) {
 				case <-time.After(s.pause):
 				}
 				side := int(s.side.Load())
-				no := fmt.Sprintf("c%d-%d", c, n)
-				err := inOne(s.ctx, dbs[side], []string{fmt.Sprintf("INSERT INTO orders (no, item) VALUES ('%s', %d)", no, 1+(n*7+c)%1000), fmt.Sprintf("UPDATE stock SET n = n - 1 WHERE id = %d", 1+(n*7+c)%1000)})
-				if err != nil {
+				no, stmts := buy(c, n)
+				if err := inOne(s.ctx, dbs[side], stmts); err != nil {
 					s.side.CompareAndSwap(int32(side), int32(1-side))
 					continue
 				}
@@ -236,10 +249,13 @@ func (s *switched) sessions() (out string) {
 // same holds when each answered purchase is on both sides and all rows are equal, by an oracle of the test's own.
 func (s *switched) same(what string) {
 	s.Helper()
-	a, y := s.open(s.a, switchAccount, s.schema), s.open(s.my, dbpair.Root, s.schema) // nobody else may read the source any more
+	a, y := s.open(s.a, switchAccount, ""), s.open(s.my, dbpair.Root, "") // nobody else may read the source any more
 	defer a.Close()
 	defer y.Close()
-	there := every(s.T, y, s.ledger)
+	var there []string
+	for _, q := range s.ledgers {
+		there = append(there, every(s.T, y, q)...)
+	}
 	slices.Sort(there)
 	lost := 0
 	for _, no := range s.answered {
@@ -247,9 +263,14 @@ func (s *switched) same(what string) {
 			lost++
 		}
 	}
-	rows := 0
-	for _, table := range s.tables {
-		one, other := every(s.T, a, "SELECT * FROM "+table+" ORDER BY id"), every(s.T, y, "SELECT * FROM "+table+" ORDER BY id")
+	rows, tables := 0, every(s.T, a, "SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA IN ('"+strings.Join(s.schemas, "','")+"')")
+	for _, table := range tables {
+		if slices.Contains(s.own, table) {
+			continue
+		}
+		one, other := every(s.T, a, "SELECT * FROM "+table), every(s.T, y, "SELECT * FROM "+table)
+		slices.Sort(one)
+		slices.Sort(other)
 		rows += len(one)
 		if !slices.Equal(one, other) {
 			s.Errorf("%s: table %s isn't the same: %d rows at the source and %d at the target", what, table, len(one), len(other))
@@ -258,7 +279,7 @@ func (s *switched) same(what string) {
 	if lost > 0 {
 		s.Errorf("%s: %d of %d answered purchases are lost", what, lost, len(s.answered))
 	}
-	s.Logf("%s: %d purchases answered (%d by the source, %d by the target), none lost; %d rows are the same; longest without an answer: %s", what, len(s.answered), s.atSide[0].Load(), s.atSide[1].Load(), rows, s.longest.Round(time.Millisecond))
+	s.Logf("%s: %d purchases answered (%d by the source, %d by the target), none lost; %d rows of %d tables are the same; longest without an answer: %s", what, len(s.answered), s.atSide[0].Load(), s.atSide[1].Load(), rows, len(tables)-len(s.own), s.longest.Round(time.Millisecond))
 }
 
 // carry starts run-service.
@@ -273,14 +294,17 @@ func (s *switched) ended(cmd *exec.Cmd, out *bytes.Buffer, want int) {
 	}
 }
 
-// TestDBSwitch: a shop that sells all the time is switched to the MySQL, taken back, switched again and finalized; the carrier of
-// the run is killed in between. No purchase that was answered is lost, and at the end both sides are the same row by row.
+// TestDBSwitch: a shop that sells all the time, and the sample database's rental shop beside it, are switched to the MySQL, taken back,
+// switched again and finalized; the carrier of the run is killed in between. No purchase that was answered is lost, and at the end both
+// sides are the same row by row.
 func TestDBSwitch(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
-	s := newSwitched(t, ctx, "shop")
+	s := newSwitched(t, ctx, "shop", sakila.Name)
 	s.stock()
-	s.sell(4)
+	s.sample()
+	s.sell(3)
+	s.rent(3)
 	s.thereBackAndThere()
 	// The trigger has fired once for each purchase, on whichever side it was made, and the event on both.
 	my := s.open(s.my, dbpair.Root, "shop")
@@ -290,6 +314,7 @@ func TestDBSwitch(t *testing.T) {
 			t.Errorf("%s: %q, want %s", query, got, want)
 		}
 	}
+	s.rented()
 }
 
 // TestDBSwitchSysbench: the same with sysbench's oltp_read_write, in whose transactions a row of a ledger is written, and which
@@ -302,18 +327,34 @@ func TestDBSwitchSysbench(t *testing.T) {
 	s.thereBackAndThere()
 }
 
+// db types one of the verbs for the pair.
+func (s *switched) db(want int, verb string, more ...string) string {
+	s.Helper()
+	args := []string{"db", verb, "--source", "env:SRC", "--target", "env:DST"}
+	for _, schema := range s.schemas {
+		args = append(args, "--schema", schema)
+	}
+	return s.typed(want, append(args, more...)...)
+}
+
+// begin makes the run of a switch, which waits for a carrier then.
+func (s *switched) begin() (run string) {
+	s.Helper()
+	return regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(s.db(exitWaiting, "switch", "--standby", "env:SRC2", "--keep", "root"))[1]
+}
+
 // thereBackAndThere types the whole way.
 func (s *switched) thereBackAndThere() {
 	t := s.T
-	pair := []string{"--source", "env:SRC", "--target", "env:DST", "--schema", s.schema}
-	s.typed(exitDone, append([]string{"db", "copy"}, pair...)...)
-	out := s.typed(exitWaiting, append([]string{"db", "switch", "--standby", "env:SRC2", "--keep", "root"}, pair...)...)
-	run := regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(out)[1]
-
+	s.db(exitDone, "copy", "--verify")
+	run := s.begin()
 	carrier, said := s.carry(run)
 	s.waits(run, "go", said)
 	if n := s.atSide[1].Load(); n > 0 {
 		t.Errorf("%d purchases at the target before it was opened", n)
+	}
+	if out := s.db(exitDone, "verify"); !strings.Contains(out, "the target has every row that the source has") {
+		t.Errorf("verify while it is followed:\n%s", out)
 	}
 	s.typed(exitDone, "gate", "pass", run, "go", "--why", "the night has come")
 	s.waits(run, "finalize", said)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"testing"
@@ -30,10 +29,8 @@ func TestBenchSwitch(t *testing.T) {
 	const customers = 16
 	s.pause = time.Duration(customers) * time.Second / time.Duration(rate)
 	s.sell(customers)
-	pair := []string{"--source", "env:SRC", "--target", "env:DST", "--schema", "shop"}
-	s.typed(exitDone, append([]string{"db", "copy"}, pair...)...)
-	out := s.typed(exitWaiting, append([]string{"db", "switch", "--standby", "env:SRC2", "--keep", "root"}, pair...)...)
-	run := regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(out)[1]
+	s.db(exitDone, "copy")
+	run := s.begin()
 	var there, back []time.Duration
 	for range rounds {
 		carrier, said := s.carry(run)
