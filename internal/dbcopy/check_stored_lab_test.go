@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/lab/sakila"
 )
 
@@ -167,15 +168,7 @@ func TestCheckScratch(t *testing.T) {
 // TestCheckQueries: what the target doesn't prepare, what loses its key, what can't be judged.
 func TestCheckQueries(t *testing.T) {
 	ctx := deadline(t, 5*time.Minute)
-	s, err := servers.lab.MariaDB(ctx, "digests", dbpair.Options{Args: []string{"--performance-schema=ON"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Remove(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	s := dbtest.Server(t, servers.lab.MariaDB, "digests", dbpair.Options{Args: []string{"--performance-schema=ON"}})
 	schemas(t, "que")
 	db := admin(t, s, "")
 	db.SetMaxOpenConns(1)
