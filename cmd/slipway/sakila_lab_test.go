@@ -3,18 +3,17 @@
 package main
 
 import (
-	"database/sql"
 	"fmt"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/lab/sakila"
 )
 
 // sample fills the sample database at the source.
 func (s *switched) sample() {
 	s.Helper()
-	if err := sakila.Load(s.ctx, s.a); err != nil {
+	if err := sakila.Load(s.ctx, s.maria); err != nil {
 		s.Fatal(err)
 	}
 	s.ledgers = append(s.ledgers, "SELECT email FROM sakila.customer")
@@ -27,7 +26,7 @@ const never = "2000-01-01"
 // films come and go. Meanwhile somebody wants a report, which makes a temporary table. Each of the sample's six triggers fires, and each of
 // its functions and procedures is called.
 func (s *switched) rent(customers int) {
-	s.serve(customers, sakila.Name, func(c, n int) (string, []string) {
+	s.serve(customers, 3*s.pause, sakila.Name, func(c, n int) (string, []string) {
 		no, copy := fmt.Sprintf("v%d-%d", c, n), 1+(n*7+c)%4580
 		return no, []string{
 			fmt.Sprintf("INSERT INTO address (address, district, city_id, phone, location) VALUES ('%s', '', %d, '', ST_GeomFromText('POINT(%d.5 %d)'))", no, 1+n%600, n%180, c),
@@ -42,10 +41,8 @@ func (s *switched) rent(customers int) {
 			fmt.Sprintf("DELETE FROM film WHERE film_id = @film AND %d %% 4 > 0", n),
 		}
 	})
-	dbs := [2]*sql.DB{s.open(s.a, shopAccount, sakila.Name), s.open(s.my, shopAccount, sakila.Name)}
+	dbs := s.sides(sakila.Name)
 	s.writers.Go(func() {
-		defer dbs[0].Close()
-		defer dbs[1].Close()
 		for {
 			select {
 			case <-s.stop:
@@ -67,21 +64,20 @@ func (s *switched) rented() {
 	if a, y := s.reports[0].Load(), s.reports[1].Load(); a == 0 || y == 0 {
 		s.Errorf("%d reports from the source, %d from the target", a, y)
 	}
-	my := s.open(s.my, dbpair.Root, sakila.Name)
-	defer my.Close()
+	my := dbtest.Admin(s.T, s.my, sakila.Name)
 	for _, x := range [][2]string{
 		{"SELECT COUNT(*) FROM customer WHERE create_date = '" + never + "'", "0"}, {"SELECT COUNT(*) FROM rental WHERE rental_date = '" + never + "'", "0"}, {"SELECT COUNT(*) FROM payment WHERE payment_date = '" + never + "'", "0"},
 		{"SELECT COUNT(*) FROM film LEFT JOIN film_text USING (film_id) WHERE film_text.title IS NULL OR film.title <> film_text.title OR film.description <> film_text.description", "0"},
 		{"SELECT COUNT(*) - (SELECT COUNT(*) FROM film) FROM film_text", "0"},
 		{"SELECT COUNT(*) = COUNT(DISTINCT customer_id) AND MIN(amount) > 0 FROM payment JOIN customer USING (customer_id) WHERE first_name = 'NEW'", "1"},
 	} {
-		if got := every(s.T, my, x[0]); len(got) != 1 || got[0] != x[1] {
-			s.Errorf("%s: %q, want %s", x[0], got, x[1])
+		if got := dbtest.One(s.T, my, x[0]); got != x[1] {
+			s.Errorf("%s: %s, want %s", x[0], got, x[1])
 		}
 	}
-	texts := every(s.T, my, "SELECT COUNT(*) FROM film_text WHERE MATCH (title, description) AGAINST ('écureuil')")
-	films := every(s.T, my, "SELECT COUNT(*) FROM film WHERE description LIKE '%écureuil%'")
-	if texts[0] == "0" || texts[0] != films[0] {
-		s.Errorf("the full text index finds %s of %s films", texts[0], films[0])
+	texts := dbtest.One(s.T, my, "SELECT COUNT(*) FROM film_text WHERE MATCH (title, description) AGAINST ('écureuil')")
+	films := dbtest.One(s.T, my, "SELECT COUNT(*) FROM film WHERE description LIKE '%écureuil%'")
+	if texts == "0" || texts != films {
+		s.Errorf("the full text index finds %s of %s films", texts, films)
 	}
 }

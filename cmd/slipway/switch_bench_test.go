@@ -3,13 +3,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestBenchSwitch switches a shop there and back, 20 times or what ROUNDS says, at 1,000 purchases a second or what RATE says, and
@@ -22,9 +23,7 @@ func TestBenchSwitch(t *testing.T) {
 		return otherwise
 	}
 	rounds, rate := number("ROUNDS", 20), number("RATE", 1000)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-	defer cancel()
-	s := newSwitched(t, ctx, "shop")
+	s := newSwitched(t, dbtest.Limit(t, time.Hour), "shop")
 	s.stock()
 	const customers = 16
 	s.pause = time.Duration(customers) * time.Second / time.Duration(rate)
