@@ -3,12 +3,8 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,63 +12,22 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestDBCopy: what is printed, the exit codes, and that large rows stay within the memory that is documented: 256 MiB and four times
 // the largest row.
 func TestDBCopy(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	lab, err := dbpair.Open(ctx, "dbcopycmd", os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
 	packet := []string{"--max-allowed-packet=1G"}
-	maria, err := lab.MariaDB(ctx, "maria", dbpair.Options{Args: append(packet, "--skip-innodb-doublewrite")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	my, err := lab.MySQL(ctx, "mysql", dbpair.Options{Args: append(packet, "--innodb-redo-log-capacity=1G")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	do := func(s *dbpair.Server, stmts ...string) {
-		t.Helper()
-		db, err := s.Open(dbpair.Root, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		for _, stmt := range stmts {
-			if _, err := db.ExecContext(ctx, stmt); err != nil {
-				t.Fatalf("%s: %v", stmt, err)
-			}
-		}
-	}
+	d := newDBDesk(t, dbtest.Limit(t, 10*time.Minute), "dbcopycmd", dbpair.Options{Args: append(packet, "--skip-innodb-doublewrite")}, dbpair.Options{Args: append(packet, "--innodb-redo-log-capacity=1G")}, "wide")
 	const rows, size = 64, 32 << 20
-	do(maria, "CREATE DATABASE wide", "CREATE TABLE wide.a (id INT PRIMARY KEY, x LONGBLOB, u INET6)")
+	d.do(d.maria, "CREATE DATABASE wide", "CREATE TABLE wide.a (id INT PRIMARY KEY, x LONGBLOB, u INET6)")
 	for i := range rows {
-		do(maria, "INSERT INTO wide.a VALUES ("+string(rune('0'+i/10))+string(rune('0'+i%10))+", REPEAT(RANDOM_BYTES(1024), 32768), NULL)")
+		d.do(d.maria, "INSERT INTO wide.a VALUES ("+string(rune('0'+i/10))+string(rune('0'+i%10))+", REPEAT(RANDOM_BYTES(1024), 32768), NULL)")
 	}
 	run := func(args ...string) (stdout, stderr string, state *os.ProcessState) {
 		t.Helper()
-		var out, complaints bytes.Buffer
-		cmd := exec.CommandContext(ctx, "slipway", append([]string{"db", "copy", "--source", "env:SRC", "--target", "env:DST", "--schema", "wide"}, args...)...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &complaints
-		cmd.Env = append(os.Environ(), "SRC="+dbpair.Reader+":"+dbpair.Password+"@tcp("+maria.Addr+")/", "DST="+dbpair.Loader+":"+dbpair.Password+"@tcp("+my.Addr+")/")
-		var exit *exec.ExitError
-		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		if all := out.String() + complaints.String(); strings.Contains(all, dbpair.Password) {
-			t.Errorf("a password is printed: %s", all)
-		}
-		return out.String(), complaints.String(), cmd.ProcessState
+		return d.run(d.verb("copy", args...)...)
 	}
 	if _, complaints, state := run("--workers", "0"); state.ExitCode() != exitUsage || !strings.Contains(complaints, "--workers: 1 to 64") {
 		t.Errorf("exit code %d: %s", state.ExitCode(), complaints)
@@ -80,7 +35,7 @@ func TestDBCopy(t *testing.T) {
 	if _, complaints, state := run(); state.ExitCode() != exitUsage || !strings.Contains(complaints, "fix: CREATE DATABASE `wide`") || !strings.Contains(complaints, "hint: deal with what is refused, then type slipway db copy again") {
 		t.Errorf("exit code %d: %s", state.ExitCode(), complaints)
 	}
-	do(my, "CREATE DATABASE wide")
+	d.do(d.my, "CREATE DATABASE wide")
 	out, complaints, state := run("--verify")
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {
@@ -99,7 +54,7 @@ func TestDBCopy(t *testing.T) {
 		t.Errorf("exit code %d, %v:\n%s", state.ExitCode(), err, out)
 	}
 	// What the target doesn't take is named, and the rows are in.
-	do(maria, "CREATE PROCEDURE wide.loops() BEGIN FOR i IN 1..3 DO SELECT i; END FOR; END", "CREATE PROCEDURE wide.fine() SELECT 1")
+	d.do(d.maria, "CREATE PROCEDURE wide.loops() BEGIN FOR i IN 1..3 DO SELECT i; END FOR; END", "CREATE PROCEDURE wide.fine() SELECT 1")
 	out, complaints, state = run()
 	if state.ExitCode() != exitFailed || !strings.Contains(out, "there: procedure wide.fine\n") || !strings.Contains(out, "not made: procedure wide.loops: the target doesn't take its text") ||
 		!strings.Contains(complaints, "the rows are in, but the target doesn't take every function and procedure") || !strings.Contains(complaints, "hint: deal with these before the switch") {

@@ -3,80 +3,30 @@
 package main
 
 import (
-	"bytes"
-	"context"
+	"database/sql"
 	"encoding/json"
-	"errors"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestDBFollow: the verbs on two servers, as a person types them: what is printed, the exit codes, what is refused.
 func TestDBFollow(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	lab, err := dbpair.Open(ctx, "dbfollow", os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	maria, err := lab.MariaDB(ctx, "maria", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	my, err := lab.MySQL(ctx, "mysql", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	do := func(s *dbpair.Server, stmt string) {
-		t.Helper()
-		db, err := s.Open(dbpair.Root, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if _, err := db.ExecContext(ctx, stmt); err != nil {
-			t.Fatalf("%s: %v", stmt, err)
-		}
-	}
-	ask := func(s *dbpair.Server, query string) (out string) {
-		t.Helper()
-		db, err := s.Open(dbpair.Root, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if err := db.QueryRowContext(ctx, query).Scan(&out); err != nil {
-			t.Fatalf("%s: %v", query, err)
-		}
-		return out
-	}
+	d := newDBDesk(t, dbtest.Limit(t, 5*time.Minute), "dbfollow", dbpair.Options{}, dbpair.Options{}, "sale")
+	d.set("SRC", d.maria, dbpair.Root)
+	maria, my := dbtest.Admin(t, d.maria, ""), dbtest.Admin(t, d.my, "")
+	do := func(db *sql.DB, stmt string) { t.Helper(); dbtest.Exec(t, db, stmt) }
+	ask := func(db *sql.DB, query string) string { t.Helper(); return dbtest.One(t, db, query) }
 	run := func(want int, verb string, args ...string) (stdout, stderr string) {
 		t.Helper()
-		var out, complaints bytes.Buffer
-		cmd := exec.CommandContext(ctx, "slipway", append([]string{"db", verb, "--source", "env:SRC", "--target", "env:DST", "--schema", "sale"}, args...)...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &complaints
-		cmd.Env = append(os.Environ(), "SRC="+dbpair.Root+":"+dbpair.Password+"@tcp("+maria.Addr+")/", "DST="+dbpair.Loader+":"+dbpair.Password+"@tcp("+my.Addr+")/")
-		var exit *exec.ExitError
-		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
+		out, complaints, ended := d.run(d.verb(verb, args...)...)
+		if got := ended.ExitCode(); got != want {
+			t.Errorf("%s %q: exit code %d, want %d:\n%s%s", verb, args, got, want, out, complaints)
 		}
-		if all := out.String() + complaints.String(); strings.Contains(all, dbpair.Password) {
-			t.Errorf("a password is printed: %s", all)
-		}
-		if got := cmd.ProcessState.ExitCode(); got != want {
-			t.Errorf("%s %q: exit code %d, want %d:\n%s%s", verb, args, got, want, &out, &complaints)
-		}
-		return out.String(), complaints.String()
+		return out, complaints
 	}
 	says := func(got string, want ...string) {
 		t.Helper()

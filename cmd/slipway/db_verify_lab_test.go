@@ -3,80 +3,34 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestDBVerify: two servers and nothing else: what is printed, the exit codes, and a repair.
 func TestDBVerify(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	lab, err := dbpair.Open(ctx, "dbverify", os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	maria, err := lab.MariaDB(ctx, "maria", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	my, err := lab.MySQL(ctx, "mysql", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	do := func(s *dbpair.Server, stmt string) {
-		t.Helper()
-		db, err := s.Open(dbpair.Root, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if _, err := db.ExecContext(ctx, stmt); err != nil {
-			t.Fatalf("%s: %v", stmt, err)
-		}
-	}
+	d := newDBDesk(t, dbtest.Limit(t, 5*time.Minute), "dbverify", dbpair.Options{}, dbpair.Options{}, "stall")
+	d.hidden = append(d.hidden, "three")
 	const both = "CREATE DATABASE stall CHARACTER SET utf8mb4; CREATE TABLE stall.a (id INT PRIMARY KEY, s VARCHAR(20)); INSERT INTO stall.a VALUES (1,'one'),(2,'two'),(3,'three')"
-	do(maria, both)
-	do(my, both)
-	dir := t.TempDir()
-	dsn := func(user string, s *dbpair.Server) string {
-		return user + ":" + dbpair.Password + "@tcp(" + s.Addr + ")/"
-	}
-	src, dst := dsn(dbpair.Reader, maria), dsn(dbpair.Loader, my)
+	d.do(d.maria, both)
+	d.do(d.my, both)
 	run := func(args ...string) (stdout, stderr string, code int) {
 		t.Helper()
-		var out, complaints bytes.Buffer
-		cmd := exec.CommandContext(ctx, "slipway", append([]string{"db", "verify", "--source", "env:SRC", "--target", "env:DST", "--schema", "stall", "--settle", "300ms"}, args...)...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &complaints
-		cmd.Env = append(os.Environ(), "SRC="+src, "DST="+dst)
-		var exit *exec.ExitError
-		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		if all := out.String() + complaints.String(); strings.Contains(all, dbpair.Password) || strings.Contains(all, "three") {
-			t.Errorf("a password or a value is printed: %s", all)
-		}
-		return out.String(), complaints.String(), cmd.ProcessState.ExitCode()
+		out, complaints, ended := d.run(d.verb("verify", append(args, "--settle", "300ms")...)...)
+		return out, complaints, ended.ExitCode()
 	}
 	out, complaints, code := run()
 	if code != exitDone || !strings.Contains(out, "schemas stall: 1 tables, 0 views; 3 rows in 1 ranges") || !strings.Contains(out, "the target has every row that the source has") || complaints != "" {
 		t.Errorf("exit code %d:\n%s%s", code, out, complaints)
 	}
-	do(my, "UPDATE stall.a SET s='three ' WHERE id=3; DELETE FROM stall.a WHERE id=1; INSERT INTO stall.a VALUES (9,'nine')")
+	d.do(d.my, "UPDATE stall.a SET s='three ' WHERE id=3; DELETE FROM stall.a WHERE id=1; INSERT INTO stall.a VALUES (9,'nine')")
 	out, complaints, code = run()
 	for _, w := range []string{"differing: 3; repaired: 0\n", "  table stall.a, row with `id`=1: the target hasn't it\n  table stall.a, row with `id`=3: differs in s\n  table stall.a, row with `id`=9: only the target has it\n"} {
 		if !strings.Contains(out, w) {
@@ -94,11 +48,11 @@ func TestDBVerify(t *testing.T) {
 	if out, _, code = run(); code != exitDone {
 		t.Errorf("repaired, and exit code %d:\n%s", code, out)
 	}
-	src = dst
+	d.set("SRC", d.my, dbpair.Loader)
 	if _, complaints, code = run(); code != exitUsage || !strings.Contains(complaints, "source and target are one and the same server") {
 		t.Errorf("one server: exit code %d: %s", code, complaints)
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+	if entries, err := os.ReadDir(d.dir); err != nil || len(entries) != 0 {
 		t.Errorf("it left %v, %v", entries, err)
 	}
 }

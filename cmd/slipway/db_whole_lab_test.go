@@ -3,14 +3,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,130 +15,63 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
+	"github.com/slipway-dev/slipway/internal/lab/sakila"
 )
 
 // TestDBWholeWay: the verbs one after another, as a person with two data source names types them, while the source is
 // written: check, copy, follow (killed twice), verify while it follows, follow to the tip, verify, status. Each transaction that the
-// writers had an answer to is at the target then, and both sides are the same row by row. With a small schema that is always there,
-// and with the sample database where it is (SLIPWAY_SHARED).
+// writers had an answer to is at the target then, and both sides are the same row by row. With a small schema and with the sample
+// database.
 func TestDBWholeWay(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	lab, err := dbpair.Open(ctx, "dbwhole", os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	maria, err := lab.MariaDB(ctx, "maria", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := maria.Open(dbpair.Root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
+	ctx := dbtest.Limit(t, 8*time.Minute)
+	lab := dbtest.Lab(t, "dbwhole")
+	maria := dbtest.Server(t, lab.MariaDB, "maria", dbpair.Options{})
 	// What a follower reads beside what a copy does.
-	if _, err := root.ExecContext(ctx, "GRANT REPLICATION SLAVE ON *.* TO '"+dbpair.Reader+"'@'127.0.0.1'"); err != nil {
+	dbtest.Do(t, maria, "GRANT REPLICATION SLAVE ON *.* TO '"+dbpair.Reader+"'@'127.0.0.1'")
+	small, err := os.ReadFile("../../internal/dbcopy/testdata/rental.sql")
+	if err != nil {
 		t.Fatal(err)
 	}
-	shared := filepath.Join(os.Getenv("SLIPWAY_SHARED"), "data", "sakila")
+	sample, err := sakila.Statements()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		schema  string
-		scripts []string
-		fill    []string
-		write   func(n int) []string // one transaction
-		ledger  string               // finds what write(n) left, at either side
+		schema string
+		script []string
+		fill   []string
+		write  func(n int) []string // one transaction
+		ledger string               // finds what write(n) left, at either side
 	}{
-		{"rental", []string{"../../internal/dbcopy/testdata/rental.sql"},
+		{"rental", sakila.Cut(string(small)),
 			[]string{"INSERT INTO country (name) SELECT CONCAT('land ', seq) FROM seq_1_to_200", "INSERT INTO customer (country, name, made) SELECT seq % 200 + 1, CONCAT('müller ', seq), NOW() FROM seq_1_to_20000",
 				"INSERT INTO film (title, text, year, rating, extras) SELECT CONCAT('film ', seq), REPEAT('word ', seq % 50), 1970 + seq % 50, 1 + seq % 3, seq % 4 FROM seq_1_to_20000"},
 			func(n int) []string { // the triggers write as well
 				return []string{fmt.Sprintf("INSERT INTO film (title, text) VALUES ('written %d', NULL)", n), fmt.Sprintf("UPDATE film SET title = CONCAT(title, '.'), rate = rate + 0.01 WHERE id = %d", 1+n*37%20000),
 					fmt.Sprintf("DELETE FROM customer WHERE id = %d", 1+n%20000), fmt.Sprintf("UPDATE country SET id = id + 1000 WHERE id = %d", 1+n%200)}
 			}, "SELECT title FROM rental.film WHERE title LIKE 'written %'"},
-		{"sakila", []string{filepath.Join(shared, "schema.sql"), filepath.Join(shared, "data.sql")}, nil,
+		{sakila.Name, sample, nil,
 			func(n int) []string {
 				return []string{fmt.Sprintf("INSERT INTO actor (first_name, last_name) VALUES ('WRITTEN', '%d')", n), fmt.Sprintf("UPDATE rental SET return_date = NOW() WHERE rental_id = %d", 1+n*17%16000),
 					fmt.Sprintf("UPDATE film SET title = CONCAT('SHORT ', %d), special_features = 'Trailers,Deleted Scenes' WHERE film_id = %d", n, 1+n%1000), fmt.Sprintf("DELETE FROM payment WHERE payment_id = %d", 1+n%16000)}
 			}, "SELECT last_name FROM sakila.actor WHERE first_name = 'WRITTEN'"},
 	} {
 		t.Run(c.schema, func(t *testing.T) {
-			if c.schema == "sakila" && os.Getenv("SLIPWAY_SHARED") == "" {
-				t.Log("not tried: the sample database; SLIPWAY_SHARED is unset")
-				return
-			}
-			source, err := maria.Open(dbpair.Root, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer source.Close()
-			source.SetMaxOpenConns(1)                                      // USE and SET are the session's
-			my, err := lab.MySQL(ctx, "mysql-"+c.schema, dbpair.Options{}) // a target is one copy's
-			if err != nil {
-				t.Fatal(err)
-			}
-			target, err := my.Open(dbpair.Root, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer target.Close()
-			do := func(db *sql.DB, stmts ...string) {
-				t.Helper()
-				for _, s := range stmts {
-					if _, err := db.ExecContext(ctx, s); err != nil {
-						t.Fatalf("%.200s: %v", s, err)
-					}
-				}
-			}
-			do(source, "CREATE DATABASE "+c.schema, "USE "+c.schema)
-			do(target, "CREATE DATABASE "+c.schema, "SET GLOBAL log_bin_trust_function_creators = ON") // a flag, on an instance
-			for _, file := range c.scripts {
-				text, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				do(source, script(string(text))...)
-			}
-			do(source, c.fill...)
-
-			start := func(verb string, args ...string) (*exec.Cmd, *bytes.Buffer) {
-				t.Helper()
-				var out bytes.Buffer
-				cmd := exec.CommandContext(ctx, "slipway", append([]string{"db", verb, "--source", "env:SRC", "--target", "env:DST", "--schema", c.schema}, args...)...)
-				cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &out
-				cmd.Env = append(os.Environ(), "SRC="+dbpair.Reader+":"+dbpair.Password+"@tcp("+maria.Addr+")/", "DST="+dbpair.Loader+":"+dbpair.Password+"@tcp("+my.Addr+")/")
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				return cmd, &out
-			}
+			d := dbDeskAt(t, ctx, lab, maria, dbtest.Server(t, lab.MySQL, "mysql-"+c.schema, dbpair.Options{}), c.schema) // a target is one copy's
+			d.do(d.maria, append(append([]string{"CREATE DATABASE " + c.schema, "USE " + c.schema}, c.script...), c.fill...)...)
+			d.do(d.my, "CREATE DATABASE "+c.schema, "SET GLOBAL log_bin_trust_function_creators = ON") // a flag, on an instance
+			source, target := dbtest.Admin(t, maria, c.schema), dbtest.Admin(t, d.my, c.schema)
 			run := func(verb string, args ...string) string {
 				t.Helper()
-				cmd, out := start(verb, args...)
-				var exit *exec.ExitError
-				if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
-					t.Fatal(err)
-				}
-				if code := cmd.ProcessState.ExitCode(); code != exitDone {
-					t.Fatalf("slipway db %s %q: exit code %d\n%s", verb, args, code, out)
-				}
-				return out.String()
+				return d.typed(exitDone, d.verb(verb, args...)...)
 			}
 			var mu sync.Mutex
 			var acknowledged []string
 			stop := make(chan struct{})
 			var wg sync.WaitGroup
 			for w := range 3 {
-				db, err := maria.Open(dbpair.Root, c.schema)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer db.Close()
+				db := dbtest.Admin(t, maria, c.schema)
 				wg.Go(func() {
 					for n := w; ; n += 3 {
 						select {
@@ -160,11 +90,11 @@ func TestDBWholeWay(t *testing.T) {
 			run("check")
 			run("copy", "--verify", "--chunk-bytes", "200000")
 			still := "SELECT CONCAT(ROUTINE_TYPE, ' ', ROUTINE_NAME) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = '" + c.schema + "' UNION ALL SELECT CONCAT('VIEW ', TABLE_NAME) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = '" + c.schema + "' ORDER BY 1"
-			if a, b := every(t, source, still), every(t, target, still); !slices.Equal(a, b) || len(a) < 4 {
+			if a, b := dbtest.Texts(t, source, still), dbtest.Texts(t, target, still); !slices.Equal(a, b) || len(a) < 4 {
 				t.Errorf("views, functions and procedures: %q at the source, %q at the target", a, b)
 			}
 			for i := range 3 { // the last goes on until it is interrupted
-				cmd, out := start("follow")
+				cmd, out := d.start(d.verb("follow")...)
 				time.Sleep(2 * time.Second)
 				if i < 2 {
 					if err := cmd.Process.Kill(); err != nil {
@@ -190,25 +120,21 @@ func TestDBWholeWay(t *testing.T) {
 			run("follow", "--until-tip")
 			run("verify")
 			t.Log(run("status"))
-			there := strings.Join(every(t, target, c.ledger), "\n")
+			there := dbtest.Texts(t, target, c.ledger)
+			for i, l := range there {
+				there[i] = strings.TrimPrefix(strings.TrimRight(l, "."), "written ")
+			}
+			slices.Sort(there)
 			lost := 0
 			for _, n := range acknowledged {
-				if !slices.ContainsFunc(strings.Split(there, "\n"), func(l string) bool { return l == n || strings.TrimRight(l, ".") == "written "+n }) {
+				if _, ok := slices.BinarySearch(there, n); !ok {
 					lost++
 				}
 			}
 			if lost > 0 || len(acknowledged) < 100 {
 				t.Errorf("%d of %d acknowledged transactions are lost", lost, len(acknowledged))
 			}
-			rows := 0
-			for _, table := range every(t, source, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = '"+c.schema+"'") {
-				a, b := every(t, source, "SELECT * FROM `"+c.schema+"`.`"+table+"`"), every(t, target, "SELECT * FROM `"+c.schema+"`.`"+table+"`")
-				slices.Sort(a)
-				slices.Sort(b)
-				if rows += len(a); !slices.Equal(a, b) {
-					t.Errorf("table %s isn't the same: %d rows and %d", table, len(a), len(b))
-				}
-			}
+			rows := d.same(dbpair.Root)
 			t.Logf("%d rows are the same on both sides, with %d transactions that were acknowledged meanwhile", rows, len(acknowledged))
 		})
 	}
@@ -226,63 +152,4 @@ func inOne(ctx context.Context, db *sql.DB, stmts []string) error {
 		}
 	}
 	return tx.Commit()
-}
-
-// every gives each row of a query as one text, its bytes in hexadecimal where it has more than one column.
-func every(t *testing.T, db *sql.DB, query string) (out []string) {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), query)
-	if err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	defer rows.Close()
-	names, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for rows.Next() {
-		vals, ptrs := make([]sql.NullString, len(names)), make([]any, len(names))
-		for i := range vals {
-			ptrs[i] = &vals[i]
-		}
-		if err := rows.Scan(ptrs...); err != nil {
-			t.Fatal(err)
-		}
-		if len(names) == 1 {
-			out = append(out, vals[0].String)
-			continue
-		}
-		line := ""
-		for _, v := range vals {
-			line += fmt.Sprintf("%v:%x,", v.Valid, v.String)
-		}
-		out = append(out, line)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// script cuts a file of statements at its delimiters, as the client does.
-func script(text string) (out []string) {
-	delimiter, stmt := ";", ""
-	for line := range strings.Lines(text) {
-		plain := strings.TrimSpace(line)
-		if d, ok := strings.CutPrefix(plain, "DELIMITER "); ok {
-			delimiter = strings.TrimSpace(d)
-			continue
-		}
-		if strings.HasPrefix(plain, "-- ") || plain == "--" {
-			continue
-		}
-		stmt += line
-		if strings.HasSuffix(plain, delimiter) {
-			full := strings.TrimSuffix(strings.TrimSpace(stmt), delimiter)
-			if stmt = ""; strings.TrimSpace(full) != "" {
-				out = append(out, full)
-			}
-		}
-	}
-	return out
 }

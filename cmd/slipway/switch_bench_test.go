@@ -3,14 +3,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestBenchSwitch switches a shop there and back, 20 times or what ROUNDS says, at 1,000 purchases a second or what RATE says, and
@@ -23,17 +23,13 @@ func TestBenchSwitch(t *testing.T) {
 		return otherwise
 	}
 	rounds, rate := number("ROUNDS", 20), number("RATE", 1000)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-	defer cancel()
-	s := newSwitched(t, ctx, "shop")
+	s := newSwitched(t, dbtest.Limit(t, time.Hour), "shop")
 	s.stock()
 	const customers = 16
 	s.pause = time.Duration(customers) * time.Second / time.Duration(rate)
 	s.sell(customers)
-	pair := []string{"--source", "env:SRC", "--target", "env:DST", "--schema", "shop"}
-	s.typed(exitDone, append([]string{"db", "copy"}, pair...)...)
-	out := s.typed(exitWaiting, append([]string{"db", "switch", "--standby", "env:SRC2", "--keep", "root"}, pair...)...)
-	run := regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(out)[1]
+	s.db(exitDone, "copy")
+	run := s.begin()
 	var there, back []time.Duration
 	for range rounds {
 		carrier, said := s.carry(run)

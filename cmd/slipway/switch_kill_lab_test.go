@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"math/rand/v2"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 var (
@@ -87,21 +88,17 @@ func (k *keeper) gate() string {
 // TestDBSwitchKilled kills the carrier of a switch at random instants behind the gate, forward and while it is taken back, and has
 // another one go on at once. Each time the shop sells again, no answered purchase is lost, and never are both sides open.
 func TestDBSwitchKilled(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
 	seed := *switchSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
 	t.Logf("-switch-seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 9))
-	s := newSwitched(t, ctx, "shop")
+	s := newSwitched(t, dbtest.Limit(t, 8*time.Minute), "shop")
 	s.stock()
 	s.sell(3)
-	pair := []string{"--source", "env:SRC", "--target", "env:DST", "--schema", "shop"}
-	s.typed(exitDone, append([]string{"db", "copy"}, pair...)...)
-	out := s.typed(exitWaiting, append([]string{"db", "switch", "--standby", "env:SRC2", "--keep", "root"}, pair...)...)
-	run := regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(out)[1]
+	s.db(exitDone, "copy")
+	run := s.begin()
 	k := s.keep(run)
 	kills := map[string]int{}
 	for range *switchKills {
@@ -132,7 +129,7 @@ func TestDBSwitchKilled(t *testing.T) {
 	s.writers.Wait()
 	s.typed(exitDone, "gate", "pass", run, "finalize")
 	<-k.over
-	s.same("at the end")
+	s.kept("at the end")
 	t.Logf("killed after the gate go %d times, on the way back %d times; carriers ended with %v", kills["go"], kills["finalize"], k.codes)
 	s.typed(exitDone, "journal", "verify", run)
 }

@@ -47,14 +47,14 @@ func (s *switched) sysbench(threads int) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.tables, s.ledger = []string{"sbtest1", "sbtest2", "sbtest3", "ledger"}, "SELECT no FROM ledger"
-	s.do(s.a, "CREATE TABLE sbtest.ledger (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, no VARCHAR(30) NOT NULL UNIQUE) ENGINE=InnoDB")
+	s.ledgers = []string{"SELECT no FROM sbtest.ledger"}
+	s.do(s.maria, "CREATE TABLE sbtest.ledger (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, no VARCHAR(30) NOT NULL UNIQUE) ENGINE=InnoDB")
 	var said bytes.Buffer
 	if err := tools.Run(s.ctx, machine.Cmd{Argv: []string{"sh", "-c", "cat >/usr/share/sysbench/ledger.lua"}, Stdin: strings.NewReader(ledgerScript), Stderr: &said}); err != nil {
 		s.Fatal(err, &said)
 	}
 	argv := func(side int, script string, more ...string) []string {
-		_, port, err := net.SplitHostPort([]*dbpair.Server{s.a, s.my}[side].Addr)
+		_, port, err := net.SplitHostPort([]*dbpair.Server{s.maria, s.my}[side].Addr)
 		if err != nil {
 			s.Fatal(err)
 		}

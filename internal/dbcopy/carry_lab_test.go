@@ -7,18 +7,17 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
+	"github.com/slipway-dev/slipway/internal/lab/sakila"
 )
 
 // carried has objects of every kind, in a schema whose collation isn't the target's default: made in other character sets, in modes
@@ -65,16 +64,6 @@ func set(t testing.TB, schema string) objects.Set {
 	return back
 }
 
-// one gives the first row of a query as text.
-func oneRow(t testing.TB, db *sql.DB, query string) string {
-	t.Helper()
-	var s sql.NullString
-	if err := db.QueryRowContext(t.Context(), query).Scan(&s); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return s.String
-}
-
 // TestCarryObjects: after the copy views, functions and procedures give the same on both sides. Triggers and events are not there until
 // they are made; then they do what they do at the source; they can be dropped and made again.
 func TestCarryObjects(t *testing.T) {
@@ -100,16 +89,16 @@ func TestCarryObjects(t *testing.T) {
 		t.Errorf("again: %+v", again)
 	}
 	for _, v := range []string{"a_second", "b_first"} {
-		if n := equalByOracle(t, maria, my, v, columnsOf(t, maria, "car", v)); n != 3 {
+		if n := dbtest.Equal(t, maria, my, v); n != 3 {
 			t.Errorf("view %s has %d rows", v, n)
 		}
 	}
 	for _, q := range []string{"SELECT car.twice(21, 'x')", "SELECT car.has('ONE')", "SELECT car.none()", "SELECT car.`od d`()", "SELECT HEX(car.umlaut())", "SELECT COLLATION(car.umlaut()) LIKE 'utf8mb4%'"} {
-		if a, b := oneRow(t, maria, q), oneRow(t, my, q); a != b || a == "" {
+		if a, b := dbtest.One(t, maria, q), dbtest.One(t, my, q); a != b || a == "" {
 			t.Errorf("%s: %q at the source, %q at the target", q, a, b)
 		}
 	}
-	if c := oneRow(t, my, "SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci" {
+	if c := dbtest.One(t, my, "SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci" {
 		t.Errorf("the schema's default collation is left as %s", c)
 	}
 	s := set(t, "car")
@@ -147,13 +136,13 @@ func TestCarryObjects(t *testing.T) {
 		}
 		exec(t, my, insert, "DELETE FROM a WHERE x LIKE 'new%' ORDER BY id DESC LIMIT 1", insert)
 		q := "SELECT x FROM a WHERE x LIKE 'new%' ORDER BY id DESC LIMIT 1"
-		if a, b := oneRow(t, maria, q), oneRow(t, my, q); a != "new-b-z-y" || b != a {
+		if a, b := dbtest.One(t, maria, q), dbtest.One(t, my, q); a != "new-b-z-y" || b != a {
 			t.Errorf("round %d: %s at the source, %s at the target", round, a, b)
 		}
-		if n := oneRow(t, my, "SELECT COUNT(*) FROM log WHERE what LIKE '% gone'"); n == "0" {
+		if n := dbtest.One(t, my, "SELECT COUNT(*) FROM log WHERE what LIKE '% gone'"); n == "0" {
 			t.Error("the trigger on DELETE didn't fire")
 		}
-		states := oneRow(t, my, "SELECT GROUP_CONCAT(EVENT_NAME, ' ', STATUS ORDER BY EVENT_NAME) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'car'")
+		states := dbtest.One(t, my, "SELECT GROUP_CONCAT(EVENT_NAME, ' ', STATUS ORDER BY EVENT_NAME) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'car'")
 		if states != "later ENABLED,runs ENABLED,sleeps DISABLED" {
 			t.Errorf("round %d: %s", round, states)
 		}
@@ -190,7 +179,7 @@ func TestObjectsThatDiffer(t *testing.T) {
 		!strings.Contains(err.Error(), "DROP TRIGGER `car`.`z`") || differ.Differences[1].Object != "event car.later" {
 		t.Errorf("%v", err)
 	}
-	if n := oneRow(t, my, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'car'"); n != "2" {
+	if n := dbtest.One(t, my, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'car'"); n != "2" {
 		t.Errorf("%s triggers: some were made", n)
 	}
 	exec(t, my, "DROP TRIGGER z", "DROP EVENT later")
@@ -209,7 +198,7 @@ func TestObjectsThatDiffer(t *testing.T) {
 	if err := testTarget().DropObjects(t.Context(), s, objects.Acting); !errors.As(err, &differ) || len(differ.Differences) != 1 || differ.Differences[0].Object != "trigger car.l" {
 		t.Errorf("%v", err)
 	}
-	if left := oneRow(t, my, "SELECT GROUP_CONCAT(TRIGGER_NAME ORDER BY 1) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'car'"); left != "l,own" {
+	if left := dbtest.One(t, my, "SELECT GROUP_CONCAT(TRIGGER_NAME ORDER BY 1) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'car'"); left != "l,own" {
 		t.Errorf("left: %s", left)
 	}
 	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Still, false, nil); !errors.As(err, &differ) || differ.Differences[0].Object != "function car.none" {
@@ -258,7 +247,7 @@ func TestObjectsCutShort(t *testing.T) {
 			if st, err := testTarget().LookObjects(t.Context(), s, part); err != nil || len(st.Missing)+len(st.Differ)+len(st.Other) > 0 {
 				t.Fatalf("%s, after %d statements: %+v, %v", part, at, st, err)
 			}
-			if c := oneRow(t, my, "SELECT CONCAT(DEFAULT_COLLATION_NAME, (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_slipway')) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci0" {
+			if c := dbtest.One(t, my, "SELECT CONCAT(DEFAULT_COLLATION_NAME, (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_slipway')) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci0" {
 				t.Errorf("%s, after %d statements the schema is %s", part, at, c)
 			}
 			if err := testTarget().DropObjects(t.Context(), s, part); err != nil {
@@ -276,7 +265,7 @@ func TestObjectsCutShort(t *testing.T) {
 	if _, err := testTarget().MakeObjects(t.Context(), s, objects.Still, false, nil); !errors.As(err, &differ) {
 		t.Errorf("%v", err)
 	}
-	if c := oneRow(t, my, "SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci" {
+	if c := dbtest.One(t, my, "SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'car'"); c != "utf8mb4_0900_ai_ci" {
 		t.Errorf("the schema is left %s", c)
 	}
 }
@@ -318,7 +307,7 @@ func TestCopyObjectsRefused(t *testing.T) {
 	if l := left(t, "car"); len(l) > 0 {
 		t.Errorf("left: %q", l)
 	}
-	if n := oneRow(t, my, "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'car'"); n != "0" {
+	if n := dbtest.One(t, my, "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'car'"); n != "0" {
 		t.Errorf("%s functions and procedures are left", n)
 	}
 	if !slices.ContainsFunc(refused.Findings, func(f Finding) bool { return f.Stops == compat.Switch }) {
@@ -326,52 +315,34 @@ func TestCopyObjectsRefused(t *testing.T) {
 	}
 }
 
-// TestCarrySakila: a sample that others made (SLIPWAY_SHARED), and one like it that is always there.
+// TestCarrySakila: a sample that others made, and a small one. Views, functions and triggers do the same on both sides.
 func TestCarrySakila(t *testing.T) {
 	trusting(t)
 	for _, c := range []struct {
-		name    string
-		scripts []string
-		fill    []string
-		calls   []string
-		writes  []string
-		wrote   string
+		name   string
+		load   func(testing.TB)
+		calls  []string
+		writes []string
+		wrote  string
 	}{
-		{"rental", []string{"testdata/rental.sql"}, []string{"INSERT INTO country (name) VALUES ('Österreich'), ('Italien')", "INSERT INTO customer (country, name, made) VALUES (1, 'müller', NOW()), (2, 'huber', NOW())"}, []string{"SELECT rental.held(1)"}, []string{"INSERT INTO film (title, text) VALUES ('made', 'by hand')", "UPDATE film SET title = 'changed' WHERE title = 'made'"}, "SELECT CONCAT(title, text) FROM film_text ORDER BY film DESC LIMIT 1"},
-		{"sakila", []string{"schema.sql", "data.sql"}, nil, []string{"SELECT sakila.get_customer_balance(5, '2005-08-01')", "SELECT sakila.inventory_in_stock(10)", "SELECT sakila.inventory_held_by_customer(9)", "SELECT SUM(sakila.inventory_in_stock(inventory_id)) FROM sakila.inventory WHERE inventory_id < 200"},
+		{"rental", loadRental, []string{"SELECT rental.held(1)"}, []string{"INSERT INTO film (title, text) VALUES ('made', 'by hand')", "UPDATE film SET title = 'changed' WHERE title = 'made'"}, "SELECT CONCAT(title, text) FROM film_text ORDER BY film DESC LIMIT 1"},
+		{sakila.Name, loadSakila, []string{"SELECT sakila.get_customer_balance(5, '2005-08-01')", "SELECT sakila.inventory_in_stock(10)", "SELECT sakila.inventory_held_by_customer(9)", "SELECT SUM(sakila.inventory_in_stock(inventory_id)) FROM sakila.inventory WHERE inventory_id < 200",
+			"SELECT GROUP_CONCAT(film_id ORDER BY film_id) FROM sakila.film_text WHERE MATCH (title, description) AGAINST ('database drama')", "SELECT GROUP_CONCAT(ST_X(location), ' ', ST_Y(location) ORDER BY address_id) FROM sakila.address WHERE address_id < 20"},
 			[]string{"INSERT INTO film (title, description, language_id) VALUES ('made', 'by hand', 1)", "UPDATE film SET title = 'changed' WHERE title = 'made'"}, "SELECT CONCAT(title, description) FROM film_text ORDER BY film_id DESC LIMIT 1"},
 	} {
-		if c.name == "sakila" && os.Getenv("SLIPWAY_SHARED") == "" {
-			t.Log("not tried: the sample database; SLIPWAY_SHARED is unset")
-			continue
-		}
 		maria, my := schemas(t, c.name)
-		maria.SetMaxOpenConns(1)
-		for _, file := range c.scripts {
-			if c.name == "sakila" {
-				file = filepath.Join(os.Getenv("SLIPWAY_SHARED"), "data", "sakila", file)
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, stmt := range statements(string(text)) {
-				exec(t, maria, stmt)
-			}
-		}
-		exec(t, maria, c.fill...)
+		c.load(t)
 		got := copyAll(t, CopyOptions{Schemas: []string{c.name}, Again: "slipway db copy"})
 		if len(got.NotMade) > 0 || len(got.Objects) == 0 {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 		for _, v := range viewsOf(t, maria, c.name) {
-			columns := columnsOf(t, maria, c.name, v)
-			if a, b := unordered(oracle(t, maria, v, columns)), unordered(oracle(t, my, v, columns)); !slices.Equal(a, b) || len(a) == 0 {
+			if a, b := unordered(dbtest.Oracle(t, maria, v)), unordered(dbtest.Oracle(t, my, v)); !slices.Equal(a, b) || len(a) == 0 {
 				t.Errorf("view %s isn't the same: %d rows and %d", v, len(a), len(b))
 			}
 		}
 		for _, q := range c.calls {
-			if a, b := oneRow(t, maria, q), oneRow(t, my, q); a != b {
+			if a, b := dbtest.One(t, maria, q), dbtest.One(t, my, q); a != b || a == "" {
 				t.Errorf("%s: %q at the source, %q at the target", q, a, b)
 			}
 		}
@@ -381,7 +352,7 @@ func TestCarrySakila(t *testing.T) {
 				t.Errorf("%s: %+v", c.name, m)
 			}
 			exec(t, my, c.writes...)
-			if w := oneRow(t, my, c.wrote); w != "changedby hand" {
+			if w := dbtest.One(t, my, c.wrote); w != "changedby hand" {
 				t.Errorf("%s: what the triggers wrote is %q", c.name, w)
 			}
 			if err := testTarget().DropObjects(t.Context(), s, objects.Acting); err != nil {
@@ -404,9 +375,9 @@ func unordered(rows []string) []string {
 
 func viewsOf(t testing.TB, db *sql.DB, schema string) []string {
 	t.Helper()
-	out, err := ask.Each(t.Context(), db, ask.Text, "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = ? ORDER BY 1", schema)
-	if err != nil || len(out) == 0 {
-		t.Fatal(out, err)
+	out := dbtest.Texts(t, db, "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = ? ORDER BY 1", schema)
+	if len(out) == 0 {
+		t.Fatal("schema " + schema + " has no views")
 	}
 	return out
 }

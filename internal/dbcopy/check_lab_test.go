@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // checked runs a check as the accounts that the product has.
@@ -31,11 +31,7 @@ func checked(t testing.TB, o CheckOptions) Report {
 
 func scratchLeft(t testing.TB) []string {
 	t.Helper()
-	s, err := ask.Each(context.Background(), admin(t, servers.mysql, ""), ask.Text, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_slipway\\_%' AND SCHEMA_NAME <> '_slipway' ORDER BY 1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return dbtest.Texts(t, admin(t, servers.mysql, ""), "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '\\_slipway\\_%' AND SCHEMA_NAME <> '_slipway' ORDER BY 1")
 }
 
 // finding is what a test wants to find: a line of Finding.String begins with the first part and has the others in it.
@@ -249,10 +245,7 @@ func TestCheckServers(t *testing.T) {
 	exec(t, maria, "CREATE TABLE a (id INT PRIMARY KEY)")
 	set := func(db *sql.DB, name, value string) {
 		t.Helper()
-		var was string
-		if err := db.QueryRowContext(t.Context(), "SELECT @@GLOBAL."+name).Scan(&was); err != nil {
-			t.Fatal(err)
-		}
+		was := dbtest.One(t, db, "SELECT @@GLOBAL."+name)
 		if was == "1" || was == "0" || strings.Trim(was, "0123456789") == "" {
 			was = strings.TrimSpace(was)
 		} else {
@@ -290,15 +283,7 @@ func TestCheckServers(t *testing.T) {
 // TestCheckNames: a target that doesn't tell capitals apart, and so can't have two tables of the source.
 func TestCheckNames(t *testing.T) {
 	ctx := deadline(t, 3*time.Minute)
-	s, err := servers.lab.MySQL(ctx, "lower", dbpair.Options{Args: []string{"--lower-case-table-names=1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Remove(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	s := dbtest.Server(t, servers.lab.MySQL, "lower", dbpair.Options{Args: []string{"--lower-case-table-names=1"}})
 	maria, _ := schemas(t, "caps")
 	exec(t, maria, "CREATE TABLE Orders (id INT PRIMARY KEY)", "CREATE TABLE plain (id INT PRIMARY KEY)")
 	r, err := Check(ctx, testSource(), NewTarget(endpoint(s, dbpair.Loader)), CheckOptions{Schemas: []string{"caps"}})

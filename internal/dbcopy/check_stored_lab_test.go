@@ -5,7 +5,6 @@ package dbcopy
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
+	"github.com/slipway-dev/slipway/internal/lab/sakila"
 )
 
 // trusting lets accounts without SUPER make functions and triggers at the target, as an instance's flag does.
@@ -167,15 +168,7 @@ func TestCheckScratch(t *testing.T) {
 // TestCheckQueries: what the target doesn't prepare, what loses its key, what can't be judged.
 func TestCheckQueries(t *testing.T) {
 	ctx := deadline(t, 5*time.Minute)
-	s, err := servers.lab.MariaDB(ctx, "digests", dbpair.Options{Args: []string{"--performance-schema=ON"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Remove(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	s := dbtest.Server(t, servers.lab.MariaDB, "digests", dbpair.Options{Args: []string{"--performance-schema=ON"}})
 	schemas(t, "que")
 	db := admin(t, s, "")
 	db.SetMaxOpenConns(1)
@@ -249,30 +242,17 @@ func TestCheckQueries(t *testing.T) {
 	}
 }
 
-// TestCheckSakila: a sample that others made, where it is (SLIPWAY_SHARED); and one like it, with views over views, triggers,
-// routines with a DEFINER, ENUM, SET and full text, which is always there.
+// TestCheckSakila: a sample that others made, and a small one, with views over views, triggers, routines with a DEFINER, ENUM, SET and
+// full text; the first has geometry too.
 func TestCheckSakila(t *testing.T) {
 	trusting(t)
 	for _, c := range []struct {
-		name, file            string
+		name                  string
+		load                  func(testing.TB)
 		tables, views, stored int
-	}{
-		{"rental", "testdata/rental.sql", 4, 2, 4},
-		{"sakila", filepath.Join(os.Getenv("SLIPWAY_SHARED"), "data", "sakila", "schema.sql"), 16, 7, 9},
-	} {
-		text, err := os.ReadFile(c.file)
-		if c.name == "sakila" && os.Getenv("SLIPWAY_SHARED") == "" {
-			t.Log("not tried: the sample database; SLIPWAY_SHARED is unset")
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		maria, _ := schemas(t, c.name)
-		maria.SetMaxOpenConns(1)
-		for _, stmt := range statements(string(text)) {
-			exec(t, maria, stmt)
-		}
+	}{{"rental", loadRental, 4, 2, 4}, {sakila.Name, loadSakila, 16, 7, 12}} {
+		schemas(t, c.name)
+		c.load(t)
 		r := checked(t, CheckOptions{Schemas: []string{c.name}})
 		if r.Refused() {
 			t.Errorf("%s: refused: %v", c.name, r.Findings)
@@ -280,28 +260,28 @@ func TestCheckSakila(t *testing.T) {
 		if o := r.Objects; o.Tables != c.tables || o.Views != c.views || o.Stored != c.stored || o.Compiled != c.tables+c.views+c.stored {
 			t.Errorf("%s: %+v, %v", c.name, o, r.Findings)
 		}
+		if c.name == sakila.Name {
+			wantAll(t, r, []finding{{"geometry", Warn, "", "table sakila.address, location", ""}})
+		}
 	}
 }
 
-// statements cuts a script at its delimiters, as the client does.
-func statements(script string) (out []string) {
-	delimiter, stmt := ";", ""
-	for line := range strings.Lines(script) {
-		plain := strings.TrimSpace(line)
-		if d, ok := strings.CutPrefix(plain, "DELIMITER "); ok {
-			delimiter = strings.TrimSpace(d)
-			continue
-		}
-		if strings.HasPrefix(plain, "-- ") || plain == "--" {
-			continue
-		}
-		stmt += line
-		if strings.HasSuffix(plain, delimiter) {
-			full := strings.TrimSuffix(strings.TrimSpace(stmt), delimiter)
-			if stmt = ""; strings.TrimSpace(full) != "" {
-				out = append(out, full)
-			}
-		}
+// loadRental fills the small sample's schema, which is there.
+func loadRental(t testing.TB) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/rental.sql")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	db := admin(t, servers.maria, "rental")
+	db.SetMaxOpenConns(1)
+	exec(t, db, sakila.Cut(string(text))...)
+	exec(t, db, "INSERT INTO country (name) VALUES ('Österreich'), ('Italien')", "INSERT INTO customer (country, name, made) VALUES (1, 'müller', NOW()), (2, 'huber', NOW())")
+}
+
+func loadSakila(t testing.TB) {
+	t.Helper()
+	if err := sakila.Load(t.Context(), servers.maria); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // mirror is a follower that only tests have: what it writes to the source it writes, later, to the target, in the same order.
@@ -64,11 +65,7 @@ func (m *mirror) run(t testing.TB, seed uint64) (stop func()) {
 	}
 	src, dst := one(m.maria), one(m.my)
 	exec(t, dst, "SET SESSION sql_mode=''")
-	var first string
-	if err := src.QueryRowContext(ctx, "SELECT @@global.gtid_binlog_pos").Scan(&first); err != nil {
-		t.Fatal(err)
-	}
-	m.set(t, first)
+	m.set(t, dbtest.One(t, src, "SELECT @@global.gtid_binlog_pos"))
 	var g errgroup.Group
 	g.Go(func() error {
 		defer close(queue)
@@ -239,7 +236,7 @@ func TestCompareHotRow(t *testing.T) {
 	stop = func() {}
 	o.Settle = 50 * time.Millisecond
 	repaired(t, o, 1)
-	equalByOracle(t, m.maria, m.my, "hot", []string{"id", "n"})
+	dbtest.Equal(t, m.maria, m.my, "hot", "id", "n")
 }
 
 // TestCompareFollowerStands: rows that differ while the follower has not come to them aren't differences, and it isn't waited for ever.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestCompareRepairsWhileFollowed: rows are repaired under 500 writes a second whose effect depends on what they find. A row written
@@ -48,7 +48,7 @@ func TestCompareRepairsWhileFollowed(t *testing.T) {
 	stop = func() {}
 	rows := 0
 	for _, table := range []string{"a", "hot", "q"} {
-		rows += equalByOracle(t, m.maria, m.my, table, columnsOf(t, m.maria, "mend", table))
+		rows += dbtest.Equal(t, m.maria, m.my, table)
 	}
 	// The source's UUID is bytes in the binary protocol: as text, in the session's own words.
 	text := func(i int) []string {
@@ -56,11 +56,7 @@ func TestCompareRepairsWhileFollowed(t *testing.T) {
 		if i == 1 {
 			db = m.my
 		}
-		rows, err := ask.Each(t.Context(), db, ask.Text, "SELECT CONCAT(CAST(u AS CHAR),' ',n) FROM u ORDER BY 1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return rows
+		return dbtest.Texts(t, db, "SELECT CONCAT(CAST(u AS CHAR),' ',n) FROM u ORDER BY 1")
 	}
 	if a, b := text(0), text(1); !slices.Equal(a, b) {
 		t.Errorf("table u differs: %d rows and %d", len(a), len(b))
@@ -81,13 +77,7 @@ func TestCompareRepairs(t *testing.T) {
 		"CREATE TABLE heap (x INT)", "INSERT INTO heap VALUES (1),(1)")
 	load1(t, take(t, Options{Schemas: []string{"repairs"}}), LoadOptions{})
 	o := CompareOptions{Schemas: []string{"repairs"}, ChunkBytes: 20_000}
-	gtid := func() (out string) {
-		t.Helper()
-		if err := my.QueryRowContext(t.Context(), "SELECT @@global.gtid_executed").Scan(&out); err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
+	gtid := func() string { t.Helper(); return dbtest.One(t, my, "SELECT @@global.gtid_executed") }
 	exec(t, my, "UPDATE apart SET x = 0 WHERE x = 5; DELETE FROM apart WHERE x = 6; INSERT INTO apart VALUES ('00000000-0000-0000-0000-000000000001', 'a', 7)")
 	exec(t, my, "SET SESSION foreign_key_checks=0; UPDATE parent SET x=9 WHERE id=2; DELETE FROM child WHERE id=3; DELETE FROM parent WHERE id=1; INSERT INTO child VALUES (7,77)")
 	// Every row of un has another's unique value, and those are in other batches.
@@ -101,7 +91,7 @@ func TestCompareRepairs(t *testing.T) {
 	}
 	repaired(t, o, 500+4+3)
 	for _, table := range []string{"un", "parent", "child", "apart"} {
-		equalByOracle(t, maria, my, table, columnsOf(t, maria, "repairs", table))
+		dbtest.Equal(t, maria, my, table)
 	}
 	exec(t, my, "UPDATE heap SET x=2 LIMIT 1")
 	o.Repair = true

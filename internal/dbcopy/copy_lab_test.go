@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
 
@@ -84,21 +84,10 @@ func copyAll(t testing.TB, o CopyOptions) Copied {
 func copied(t testing.TB, maria, my *dbpair.Server, schema string) (rows int) {
 	t.Helper()
 	a, b := admin(t, maria, schema), admin(t, my, schema)
-	tables, err := ask.Each(t.Context(), a, ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", schema)
-	if err != nil || len(tables) == 0 {
-		t.Fatal(tables, err)
-	}
-	for _, table := range tables {
-		rows += equalByOracle(t, a, b, table, columnsOf(t, a, schema, table))
-	}
+	rows = dbtest.EqualTables(t, a, b)
 	for _, s := range []string{"STATISTICS WHERE TABLE_SCHEMA = ?", "TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'FOREIGN KEY' AND TABLE_SCHEMA = ?", "VIEWS WHERE TABLE_SCHEMA = ?", "ROUTINES WHERE ROUTINE_SCHEMA = ?"} {
-		var x, y int
-		if err := errors.Join(a.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&x),
-			b.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&y)); err != nil {
-			t.Fatal(err)
-		}
-		if x != y {
-			t.Errorf("%s: %d at the source, %d at the target", s, x, y)
+		if x, y := dbtest.One(t, a, "SELECT COUNT(*) FROM information_schema."+s, schema), dbtest.One(t, b, "SELECT COUNT(*) FROM information_schema."+s, schema); x != y {
+			t.Errorf("%s: %s at the source, %s at the target", s, x, y)
 		}
 	}
 	return rows

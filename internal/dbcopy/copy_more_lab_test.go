@@ -14,20 +14,13 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // own starts a server of a test's own.
 func own(t testing.TB, start func(context.Context, string, dbpair.Options) (*dbpair.Server, error), name string, o dbpair.Options) *dbpair.Server {
 	t.Helper()
-	s, err := start(t.Context(), name, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Remove(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	s := dbtest.Server(t, start, name, o)
 	exec(t, admin(t, s, ""), "CREATE DATABASE killed CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
 	return s
 }

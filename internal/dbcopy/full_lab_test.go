@@ -3,13 +3,13 @@
 package dbcopy
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestTargetDiskFull fills the target's disk under a load, in both ways that MySQL meets it: it refuses a row, and it
@@ -32,21 +32,11 @@ func TestTargetDiskFull(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := deadline(t, 5*time.Minute)
-			s, err := servers.lab.MySQL(ctx, "full-"+c.name, c.opts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := s.Remove(context.Background()); err != nil {
-					t.Error(err)
-				}
-			})
-			if _, err := admin(t, s, "").ExecContext(ctx, "CREATE DATABASE `full`"); err != nil {
-				t.Fatal(err)
-			}
+			s := dbtest.Server(t, servers.lab.MySQL, "full-"+c.name, c.opts)
+			exec(t, admin(t, s, ""), "CREATE DATABASE `full`")
 			target := NewTarget(endpoint(s, dbpair.Loader))
 			began := time.Now()
-			_, err = target.Load(ctx, art, testOwner, LoadOptions{})
+			_, err := target.Load(ctx, art, testOwner, LoadOptions{})
 			var full *TargetFullError
 			if !errors.As(err, &full) || !strings.Contains(err.Error(), "out of disk space") || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "slipway resume") {
 				t.Fatalf("after %s: %v", time.Since(began), err)

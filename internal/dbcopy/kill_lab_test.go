@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -118,26 +118,7 @@ func moved(t testing.TB, art *snapshot.Artifact, target *dbpair.Server, schema s
 	if _, err := NewTarget(endpoint(target, dbpair.Loader)).Verify(t.Context(), art, VerifyOptions{}); err != nil {
 		t.Error(err)
 	}
-	maria, my := admin(t, servers.maria, schema), admin(t, target, schema)
-	tables, err := ask.Each(t.Context(), maria, ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", schema)
-	if err != nil || len(tables) == 0 {
-		t.Fatal(tables, err)
-	}
-	for _, table := range tables {
-		equalByOracle(t, maria, my, table, columnsOf(t, maria, schema, table))
-	}
-	for _, s := range []string{"STATISTICS WHERE TABLE_SCHEMA = ?", "TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'FOREIGN KEY' AND TABLE_SCHEMA = ?", "VIEWS WHERE TABLE_SCHEMA = ?"} {
-		var a, b int
-		if err := maria.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&a); err != nil {
-			t.Fatal(err)
-		}
-		if err := my.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema."+s, schema).Scan(&b); err != nil {
-			t.Fatal(err)
-		}
-		if a != b {
-			t.Errorf("%s: %d at the source, %d at the target", s, a, b)
-		}
-	}
+	copied(t, servers.maria, target, schema)
 }
 
 // TestKillLoader kills the loading program with SIGKILL at random instants and starts it again, until it gets through.
@@ -197,9 +178,8 @@ func TestKillLoader(t *testing.T) {
 			}
 			kills++
 		}
-		left, err := ask.Each(t.Context(), admin(t, servers.mysql, ""), ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('kill', '_slipway')")
-		if err != nil || len(left) > 0 {
-			t.Fatalf("left after the drop: %q, %v", left, err)
+		if l := left(t, "kill"); len(l) > 0 {
+			t.Fatalf("left after the drop: %q", l)
 		}
 	}
 	t.Logf("killed %d times in %d loads, a whole one taking %s; phases after a kill: %v", kills, loads, whole.Round(time.Millisecond), phases)
@@ -214,18 +194,8 @@ func TestKillLoader(t *testing.T) {
 func TestKillServer(t *testing.T) {
 	art, _ := killSchema(t)
 	ctx := deadline(t, 8*time.Minute)
-	victim, err := servers.lab.MySQL(ctx, "victim", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := victim.Remove(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := admin(t, victim, "").ExecContext(ctx, "CREATE DATABASE `kill`"); err != nil {
-		t.Fatal(err)
-	}
+	victim := dbtest.Server(t, servers.lab.MySQL, "victim", dbpair.Options{})
+	exec(t, admin(t, victim, ""), "CREATE DATABASE `kill`")
 	target := NewTarget(endpoint(victim, dbpair.Loader))
 	r := rand.New(rand.NewPCG(9, 9))
 	kills, resumes := 0, 0

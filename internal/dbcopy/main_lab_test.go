@@ -4,12 +4,11 @@ package dbcopy
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 )
 
@@ -20,6 +19,13 @@ var servers struct {
 	mysql *dbpair.Server
 }
 
+// What the tests of this package use most, by short names.
+var (
+	admin    = dbtest.Admin
+	exec     = dbtest.Exec
+	deadline = dbtest.Limit
+)
+
 func TestMain(m *testing.M) {
 	machine.Main()
 	if order := os.Getenv(copierVar); order != "" {
@@ -28,26 +34,9 @@ func TestMain(m *testing.M) {
 	if order := os.Getenv(loaderVar); order != "" {
 		os.Exit(loaderMain(order))
 	}
-	os.Exit(func() int {
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-		defer cancel()
-		lab, err := dbpair.Open(ctx, "dbcopy", os.Stderr)
-		if err == nil {
-			servers.lab = lab
-			defer func() {
-				if err := lab.Close(context.Background()); err != nil {
-					fmt.Fprintln(os.Stderr, "error:", err)
-				}
-			}()
-			servers.maria, err = lab.MariaDB(ctx, "maria", dbpair.Options{})
-		}
-		if err == nil {
-			servers.mysql, err = lab.MySQL(ctx, "mysql", dbpair.Options{})
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "error: start the servers:", err)
-			return 1
-		}
-		return m.Run()
-	}())
+	os.Exit(dbtest.Main(m, "dbcopy", func(ctx context.Context, lab *dbpair.Lab) (err error) {
+		servers.lab = lab
+		servers.maria, servers.mysql, err = dbtest.Pair(ctx, lab)
+		return err
+	}))
 }

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/lab/dbgen"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 var (
@@ -45,11 +45,11 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("verify finds %q", d)
 			}
 			for _, g := range gen {
-				columns := columnsOf(t, maria, "gen", g.Name)
+				columns := dbtest.Texts(t, maria, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'gen' AND TABLE_NAME = ?", g.Name)
 				if len(columns) != len(g.Columns) {
 					t.Fatalf("table %s has columns %q", g.Name, columns)
 				}
-				rows += equalByOracle(t, maria, my, g.Name, columns)
+				rows += dbtest.Equal(t, maria, my, g.Name)
 				tables++
 				for _, w := range g.What {
 					hit[w]++
@@ -58,9 +58,8 @@ func TestRoundTrip(t *testing.T) {
 			if err := testTarget().Drop(t.Context(), testOwner); err != nil {
 				t.Error(err)
 			}
-			left, err := ask.Each(t.Context(), my, ask.Text, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('gen', '_slipway')")
-			if err != nil || len(left) > 0 {
-				t.Errorf("left after the drop: %q, %v", left, err)
+			if l := left(t, "gen"); len(l) > 0 {
+				t.Errorf("left after the drop: %q", l)
 			}
 		})
 		if !ok {

@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -331,21 +332,9 @@ func TestReaderLacks(t *testing.T) {
 // TestServerSettings: a log that is off or lacks what is replicated, and a replica that stands still, are refused.
 func TestServerSettings(t *testing.T) {
 	ctx := deadline(t, 3*time.Minute)
-	s, err := servers.lab.MariaDB(ctx, "odd", dbpair.Options{Args: []string{"--skip-log-bin", "--skip-log-slave-updates", "--binlog-format=MIXED"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Remove(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	s := dbtest.Server(t, servers.lab.MariaDB, "odd", dbpair.Options{Args: []string{"--skip-log-bin", "--skip-log-slave-updates", "--binlog-format=MIXED"}})
 	db := admin(t, s, "")
-	for _, stmt := range []string{"CREATE DATABASE odd", "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_USER='x', MASTER_PASSWORD='y'"} {
-		if _, err := db.ExecContext(ctx, stmt); err != nil {
-			t.Fatal(err)
-		}
-	}
+	exec(t, db, "CREATE DATABASE odd", "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_USER='x', MASTER_PASSWORD='y'")
 	sv, err := NewSource(endpoint(s, dbpair.Reader)).Survey(ctx, []string{"odd"})
 	if err != nil {
 		t.Fatal(err)
@@ -401,7 +390,7 @@ func TestSetOf64(t *testing.T) {
 	exec(t, maria, "CREATE TABLE s (id INT PRIMARY KEY, v SET("+strings.Join(labels, ",")+"))",
 		"INSERT INTO s VALUES (1, 18446744073709551615), (2, 9223372036854775808), (3, 9223372036854775809), (4, 1), (5, 0), (6, NULL), (7, 9007199254740993)")
 	load1(t, take(t, Options{Schemas: []string{"sets"}}), LoadOptions{})
-	if n := equalByOracle(t, maria, my, "s", []string{"id", "v"}); n != 7 {
+	if n := dbtest.Equal(t, maria, my, "s", "id", "v"); n != 7 {
 		t.Errorf("%d rows", n)
 	}
 	if c, err := Compare(t.Context(), testSource(), testTarget(), CompareOptions{Schemas: []string{"sets"}}); err != nil || !c.Same() {

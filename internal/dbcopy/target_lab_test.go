@@ -8,18 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // left lists what is in schemas of the target.
 func left(t testing.TB, schemas ...string) []string {
 	t.Helper()
-	out, err := ask.Each(t.Context(), admin(t, servers.mysql, ""), ask.Text,
-		"SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('"+strings.Join(schemas, "','")+"') UNION SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '_slipway' ORDER BY 1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return dbtest.Texts(t, admin(t, servers.mysql, ""), "SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ('"+strings.Join(schemas, "','")+"') UNION SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '_slipway' ORDER BY 1")
 }
 
 // TestTargetRefused: a target with something in it, without the schema, or with limits too low is refused, all at once,
@@ -142,7 +137,7 @@ func TestOwners(t *testing.T) {
 	if err := w.chunk(t.Context(), &filed{l, &defs.tables[0], &defs.tables[0].table.Chunks[0]}); !errors.Is(err, ErrFenced) {
 		t.Errorf("a stale process at a chunk: %v", err)
 	}
-	if n := len(oracle(t, my, "a", []string{"id"})); n != 0 {
+	if n := len(dbtest.Oracle(t, my, "a", "id")); n != 0 {
 		t.Errorf("a stale process put in %d rows", n)
 	}
 	if _, err := testTarget().Load(t.Context(), art, second, LoadOptions{}); err != nil {
@@ -194,7 +189,7 @@ func TestRowRefused(t *testing.T) {
 			t.Errorf("not said: %s; but %v", want, err)
 		}
 	}
-	if n := len(oracle(t, my, "a", []string{"id"})); n != 0 {
+	if n := len(dbtest.Oracle(t, my, "a", "id")); n != 0 {
 		t.Errorf("%d rows are there", n)
 	}
 }
@@ -210,10 +205,10 @@ func TestOddEnum(t *testing.T) {
 	if d := differences(t, art); d != nil {
 		t.Error(d)
 	}
-	equalByOracle(t, maria, my, "a", []string{"id", "e"})
-	rows, err := ask.Each(t.Context(), my, ask.Text, "SELECT CONCAT(id, '=', COALESCE(e+0, 'NULL')) FROM a ORDER BY id")
-	if want := []string{"1=1", "2=0", "3=2", "4=NULL", "5=0"}; err != nil || !slices.Equal(rows, want) {
-		t.Errorf("got %q, %v", rows, err)
+	dbtest.Equal(t, maria, my, "a", "id", "e")
+	rows := dbtest.Texts(t, my, "SELECT CONCAT(id, '=', COALESCE(e+0, 'NULL')) FROM a ORDER BY id")
+	if want := []string{"1=1", "2=0", "3=2", "4=NULL", "5=0"}; !slices.Equal(rows, want) {
+		t.Errorf("got %q", rows)
 	}
 }
 
@@ -232,7 +227,7 @@ func TestMovedCollation(t *testing.T) {
 	if d := differences(t, art); d != nil {
 		t.Error(d)
 	}
-	equalByOracle(t, maria, my, "a", []string{"k", "x"})
+	dbtest.Equal(t, maria, my, "a", "k", "x")
 	exec(t, my, "UPDATE a SET x = 6 WHERE x = 5")
 	d := differences(t, art)
 	if len(d) != 2 || !strings.Contains(d[0], "row with `k`=\"ß\": the target hasn't it so") {

@@ -5,7 +5,6 @@ package cloudsql
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 	"github.com/slipway-dev/slipway/internal/secret"
 	"github.com/slipway-dev/slipway/internal/snapshot"
@@ -21,54 +21,23 @@ import (
 	"github.com/slipway-dev/slipway/migrate/steptest"
 )
 
-var lab *dbpair.Lab
+var servers struct{ maria, my *dbpair.Server }
 
 func TestMain(m *testing.M) {
 	machine.Main()
-	os.Exit(func() int {
-		var err error
-		if lab, err = dbpair.Open(context.Background(), "cloudsql", os.Stderr); err != nil {
-			fmt.Fprintln(os.Stderr, "error:", err)
-			return 1
-		}
-		defer func() {
-			if err := lab.Close(context.Background()); err != nil {
-				fmt.Fprintln(os.Stderr, "error:", err)
-			}
-		}()
-		return m.Run()
-	}())
+	os.Exit(dbtest.Main(m, "cloudsql", func(ctx context.Context, lab *dbpair.Lab) (err error) {
+		servers.maria, servers.my, err = dbtest.Pair(ctx, lab)
+		return err
+	}))
 }
 
 // TestLoadAndVerifyForReal runs both steps through the engine, from a real MariaDB's snapshot into a real MySQL: forward,
 // again, after writes that change nothing, after one that changes a row, and back.
 func TestLoadAndVerifyForReal(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	maria, err := lab.MariaDB(ctx, "maria", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	my, err := lab.MySQL(ctx, "mysql", dbpair.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sql := func(s *dbpair.Server, stmts ...string) {
-		t.Helper()
-		db, err := s.Open(dbpair.Root, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		for _, stmt := range stmts {
-			if _, err := db.ExecContext(ctx, stmt); err != nil {
-				t.Fatalf("%s: %v", stmt, err)
-			}
-		}
-	}
-	sql(maria, "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY, name VARCHAR(20) DEFAULT CONCAT('a','b'))", "INSERT INTO shop.orders SELECT seq, CONCAT('order ', seq) FROM shop.seq_1_to_2000",
+	ctx, maria, my := dbtest.Limit(t, 5*time.Minute), servers.maria, servers.my
+	dbtest.Do(t, maria, "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY, name VARCHAR(20) DEFAULT CONCAT('a','b'))", "INSERT INTO shop.orders SELECT seq, CONCAT('order ', seq) FROM shop.seq_1_to_2000",
 		"CREATE VIEW shop.v AS SELECT COUNT(*) AS n FROM shop.orders")
-	sql(my, "CREATE DATABASE shop")
+	dbtest.Do(t, my, "CREATE DATABASE shop")
 	end := func(s *dbpair.Server, user string) dbcopy.Endpoint {
 		return dbcopy.Endpoint{Name: s.Name, Addr: s.Addr, User: user, Password: secret.New(dbpair.Password)}
 	}
@@ -129,13 +98,13 @@ func TestLoadAndVerifyForReal(t *testing.T) {
 	}
 	waits("first")
 	waits("again")
-	sql(my, "CREATE DATABASE other", "CREATE TABLE other.t (id INT)")
+	dbtest.Do(t, my, "CREATE DATABASE other", "CREATE TABLE other.t (id INT)")
 	waits("after writes that change nothing")
-	sql(my, "UPDATE shop.orders SET name = 'order 7 ' WHERE id = 7")
+	dbtest.Do(t, my, "UPDATE shop.orders SET name = 'order 7 ' WHERE id = 7")
 	if err := life(false); !errors.Is(err, migrate.ErrDrift) || !strings.Contains(err.Error(), "copy.sql-verify") {
 		t.Errorf("after a row was changed: %v", err)
 	}
-	sql(my, "UPDATE shop.orders SET name = 'order 7' WHERE id = 7")
+	dbtest.Do(t, my, "UPDATE shop.orders SET name = 'order 7' WHERE id = 7")
 	waits("after it was changed back")
 	if err := life(true); !errors.Is(err, migrate.ErrRolledBack) {
 		t.Fatal(err)

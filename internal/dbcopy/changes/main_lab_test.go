@@ -5,7 +5,6 @@ package changes
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
@@ -24,30 +24,16 @@ var servers struct {
 	mysql *dbpair.Server
 }
 
+// execute is the tests' short name.
+var execute = dbtest.Exec
+
 func TestMain(m *testing.M) {
 	machine.Main()
-	os.Exit(func() int {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-		defer cancel()
-		lab, err := dbpair.Open(ctx, "changes", os.Stderr)
-		if err == nil {
-			servers.lab = lab
-			defer func() {
-				if err := lab.Close(context.Background()); err != nil {
-					fmt.Fprintln(os.Stderr, "error:", err)
-				}
-			}()
-			servers.maria, err = lab.MariaDB(ctx, "maria", dbpair.Options{})
-		}
-		if err == nil {
-			servers.mysql, err = lab.MySQL(ctx, "mysql", dbpair.Options{})
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "error: start the servers:", err)
-			return 1
-		}
-		return m.Run()
-	}())
+	os.Exit(dbtest.Main(m, "changes", func(ctx context.Context, lab *dbpair.Lab) (err error) {
+		servers.lab = lab
+		servers.maria, servers.mysql, err = dbtest.Pair(ctx, lab)
+		return err
+	}))
 }
 
 // side is one server as the tests see it.
@@ -63,39 +49,10 @@ func (s side) source() Source {
 	return Source{dbcopy.Endpoint{Name: s.Name, Addr: s.Addr, User: dbpair.Root, Password: secret.New(dbpair.Password)}, s.flavor}
 }
 
-// admin is a pool with all rights.
-func admin(t testing.TB, s side, schema string) *sql.DB {
-	t.Helper()
-	db, err := s.Server.Open(dbpair.Root, schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
-func execute(t testing.TB, db interface {
-	ExecContext(context.Context, string, ...any) (sql.Result, error)
-}, stmts ...string) {
-	t.Helper()
-	for _, s := range stmts {
-		if _, err := db.ExecContext(t.Context(), s); err != nil {
-			t.Fatalf("%.2000s: %v", s, err)
-		}
-	}
-}
-
 // schema makes an empty schema and gives a pool of one connection in it.
 func schema(t testing.TB, s side, name string) *sql.DB {
 	t.Helper()
-	db := admin(t, s, "")
-	execute(t, db, "DROP DATABASE IF EXISTS `"+name+"`", "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
-	t.Cleanup(func() {
-		if _, err := db.ExecContext(context.Background(), "DROP DATABASE IF EXISTS `"+name+"`"); err != nil {
-			t.Error(err)
-		}
-	})
-	in := admin(t, s, name)
+	in := dbtest.Schema(t, s.Server, name)
 	in.SetMaxOpenConns(1)
 	return in
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestTagged: GTIDs with a tag are read, and reading goes on from a set that has some.
@@ -43,7 +45,7 @@ func TestCompressed(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			db := schema(t, s, "ch")
 			execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v text)")
-			root := admin(t, s, "")
+			root := dbtest.Admin(t, s.Server, "")
 			if s.Name == "maria" {
 				execute(t, root, "SET GLOBAL log_bin_compress = 1, GLOBAL log_bin_compress_min_len = 10")
 				defer execute(t, root, "SET GLOBAL log_bin_compress = 0, GLOBAL log_bin_compress_min_len = 256")

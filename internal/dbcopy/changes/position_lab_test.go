@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
 
@@ -220,7 +221,7 @@ func TestOpenRefuses(t *testing.T) {
 
 // TestSettings: all that is wrong with the settings comes at once.
 func TestSettings(t *testing.T) {
-	db := admin(t, maria(), "")
+	db := dbtest.Admin(t, maria().Server, "")
 	now, err := Tip(t.Context(), maria().source())
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +230,7 @@ func TestSettings(t *testing.T) {
 	defer execute(t, db, "SET GLOBAL binlog_format = 'ROW', GLOBAL binlog_row_image = 'FULL'")
 	wantRefused(t, maria(), now, "SET GLOBAL binlog_format = 'ROW'", "SET GLOBAL binlog_row_image = 'FULL'", "2 things")
 
-	mdb := admin(t, my(), "")
+	mdb := dbtest.Admin(t, my().Server, "")
 	now, err = Tip(t.Context(), my().source())
 	if err != nil {
 		t.Fatal(err)

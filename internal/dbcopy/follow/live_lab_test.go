@@ -6,15 +6,12 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	osexec "os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +20,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // The live schema: what a shop does to its tables, and every kind of column. The sides differ as a copy makes them differ.
@@ -181,78 +179,13 @@ func shoppers(t testing.TB, db *sql.DB, n int, seed uint64) (stop func()) {
 	return func() { cancel(); all.Wait() }
 }
 
-// oracle reads a table by the binary protocol and gives its rows as text, sorted. It shares nothing with the code under
-// test but the driver.
-func oracle(t testing.TB, db *sql.DB, table string) []string {
-	t.Helper()
-	c, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	exec(t, c, "SET character_set_results = NULL, time_zone = '+00:00'")
-	rows, err := c.QueryContext(t.Context(), "SELECT * FROM `"+table+"` WHERE 1 = ?", 1) // the parameter makes the driver prepare it
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	cols, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for rows.Next() {
-		vals, ptrs := make([]any, len(cols)), make([]any, len(cols))
-		for i := range vals {
-			ptrs[i] = &vals[i]
-		}
-		if err := rows.Scan(ptrs...); err != nil {
-			t.Fatal(err)
-		}
-		var row strings.Builder
-		for i, v := range vals {
-			fmt.Fprintf(&row, "%s=", cols[i])
-			switch v := v.(type) {
-			case []byte:
-				row.WriteString(hex.EncodeToString(v))
-			case float64:
-				fmt.Fprintf(&row, "double:%016x", math.Float64bits(v))
-			case float32:
-				fmt.Fprintf(&row, "float:%08x", math.Float32bits(v))
-			default:
-				fmt.Fprintf(&row, "%T:%v", v, v)
-			}
-			row.WriteByte(' ')
-		}
-		out = append(out, row.String())
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(out)
-	return out
-}
-
 // equal fails the test where the two sides differ.
 func equal(t testing.TB, a, b *sql.DB) (rows int) {
 	t.Helper()
 	for _, table := range liveNames {
-		x, y := oracle(t, a, table), oracle(t, b, table)
-		rows += len(x)
-		for i := range max(len(x), len(y)) {
-			if i >= len(x) || i >= len(y) || x[i] != y[i] {
-				t.Fatalf("table %s: %d rows on one side, %d on the other; the first that differs:\n%s\n%s", table, len(x), len(y), nth(x, i), nth(y, i))
-			}
-		}
+		rows += dbtest.Equal(t, a, b, table)
 	}
 	return rows
-}
-
-func nth(xs []string, i int) string {
-	if i < len(xs) {
-		return xs[i]
-	}
-	return "(none)"
 }
 
 // followerVar makes the test program a follower that can be killed: its value is a followerOrder.
@@ -406,8 +339,7 @@ func TestKillFollower(t *testing.T) {
 	if moved < 20 {
 		t.Errorf("only %d of the kills came after something was applied", moved)
 	}
-	var n int
-	if err := source.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM kinds WHERE e = 0 OR f = 0 OR da = '0000-00-00'").Scan(&n); err != nil || n == 0 {
-		t.Errorf("no odd values were among the rows: %v", err)
+	if dbtest.One(t, source, "SELECT COUNT(*) FROM kinds WHERE e = 0 OR f = 0 OR da = '0000-00-00'") == "0" {
+		t.Error("no odd values were among the rows")
 	}
 }

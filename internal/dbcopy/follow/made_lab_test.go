@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // made is a log made by hand. The lazy one gives all of it whatever position is asked for.
@@ -204,7 +205,7 @@ func worldTables(t testing.TB) (got func() []string) {
 	exec(t, db, "CREATE TABLE p (id INT PRIMARY KEY, name VARCHAR(20), UNIQUE KEY (name))",
 		"CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)")
 	return func() []string {
-		out := append(texts(t, db, "SELECT CONCAT('p ', id, ' ', COALESCE(name, 'NULL')) FROM p"), texts(t, db, "SELECT CONCAT('c ', id, ' ', COALESCE(p, 'NULL')) FROM c")...)
+		out := append(dbtest.Texts(t, db, "SELECT CONCAT('p ', id, ' ', COALESCE(name, 'NULL')) FROM p"), dbtest.Texts(t, db, "SELECT CONCAT('c ', id, ' ', COALESCE(p, 'NULL')) FROM c")...)
 		slices.Sort(out)
 		return out
 	}
@@ -271,7 +272,7 @@ func TestStops(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want %s", err, c.want)
 			}
-			if got := texts(t, db, "SELECT id FROM p ORDER BY id"); !slices.Equal(got, []string{"1", "2"}) {
+			if got := dbtest.Texts(t, db, "SELECT id FROM p ORDER BY id"); !slices.Equal(got, []string{"1", "2"}) {
 				t.Errorf("in the target: %q", got)
 			}
 			s, err := Read(t.Context(), endpoint(servers.mysql, dbpair.Loader), "test")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // wire is a link that can be cut.
@@ -67,20 +68,6 @@ func (s *said) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
-}
-
-func start(t testing.TB, make func(context.Context, string, dbpair.Options) (*dbpair.Server, error), name string, o dbpair.Options) *dbpair.Server {
-	t.Helper()
-	s, err := make(t.Context(), name, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Remove(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 // TestServersDie: one follower lives through kills of both servers, cuts of both links, locks that others hold.
@@ -246,7 +233,7 @@ func TestFullDisk(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatalf("%v\n%s", err, &heard)
 			}
-			if n := texts(t, db, "SELECT COUNT(*) FROM p"); n[0] != "40" {
+			if n := dbtest.Texts(t, db, "SELECT COUNT(*) FROM p"); n[0] != "40" {
 				t.Errorf("%s rows", n[0])
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestWithoutForeignKeys: a session of the source that has switched foreign keys off leaves what they would have taken away, and the
@@ -24,7 +25,7 @@ func TestWithoutForeignKeys(t *testing.T) {
 		"SET SESSION foreign_key_checks = 1", "DELETE FROM parent WHERE id = 2")
 	drained(t, followerOrder{Source: servers.maria.Addr, Target: servers.mysql.Addr, Workers: 4, From: from}, servers.maria)
 	want := []string{"1", "3"}
-	if a, b := texts(t, source, "SELECT id FROM child ORDER BY id"), texts(t, target, "SELECT id FROM child ORDER BY id"); !slices.Equal(a, want) || !slices.Equal(b, want) {
+	if a, b := dbtest.Texts(t, source, "SELECT id FROM child ORDER BY id"), dbtest.Texts(t, target, "SELECT id FROM child ORDER BY id"); !slices.Equal(a, want) || !slices.Equal(b, want) {
 		t.Errorf("the source has children %q, the target %q", a, b)
 	}
 	equal(t, source, target)

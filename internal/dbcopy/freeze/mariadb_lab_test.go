@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // shop makes a schema and accounts of all sorts on the first master: replication brings them to the second.
@@ -37,7 +38,7 @@ func shop(t testing.TB, name string) {
 	exec(t, root, "CREATE ROLE chiefs", "GRANT READ_ONLY ADMIN ON *.* TO chiefs", "GRANT chiefs TO chief@'127.0.0.1'", "SET DEFAULT ROLE chiefs FOR chief@'127.0.0.1'",
 		"GRANT READ_ONLY ADMIN ON *.* TO boss@'127.0.0.1'", "GRANT SUPER ON *.* TO old@'127.0.0.1'",
 		"GRANT READ_ONLY ADMIN ON *.* TO locked@'127.0.0.1'", "ALTER USER locked@'127.0.0.1' ACCOUNT LOCK")
-	if got := one(t, as(t, servers.b, dbpair.Root, ""), "SELECT MASTER_GTID_WAIT('"+one(t, root, "SELECT @@last_gtid")+"', 20)"); got != "0" {
+	if got := dbtest.One(t, as(t, servers.b, dbpair.Root, ""), "SELECT MASTER_GTID_WAIT('"+dbtest.One(t, root, "SELECT @@last_gtid")+"', 20)"); got != "0" {
 		t.Fatal("the second master doesn't apply")
 	}
 }
@@ -116,15 +117,15 @@ func TestFreezeStopsEverybody(t *testing.T) {
 		t.Fatal("nobody wrote before the freeze")
 	}
 	w, st := frozen(t, m, Options{})
-	rows := one(t, as(t, servers.a, dbpair.Root, ""), "SELECT COUNT(*) FROM everybody.t")
+	rows := dbtest.One(t, as(t, servers.a, dbpair.Root, ""), "SELECT COUNT(*) FROM everybody.t")
 	time.Sleep(700 * time.Millisecond)
-	if now := one(t, as(t, servers.a, dbpair.Root, ""), "SELECT COUNT(*) FROM everybody.t"); now != rows {
+	if now := dbtest.One(t, as(t, servers.a, dbpair.Root, ""), "SELECT COUNT(*) FROM everybody.t"); now != rows {
 		t.Errorf("%s rows when it was frozen, and %s after", rows, now)
 	}
-	if at := one(t, as(t, servers.a, dbpair.Root, ""), "SELECT @@gtid_binlog_pos"); at != st.At.String() {
+	if at := dbtest.One(t, as(t, servers.a, dbpair.Root, ""), "SELECT @@gtid_binlog_pos"); at != st.At.String() {
 		t.Errorf("the log ended at %s when it was frozen, and at %s after", st.At, at)
 	}
-	if n := one(t, as(t, servers.a, dbpair.Root, ""), "SELECT n FROM everybody.t WHERE id = 1"); n != "1" {
+	if n := dbtest.One(t, as(t, servers.a, dbpair.Root, ""), "SELECT n FROM everybody.t WHERE id = 1"); n != "1" {
 		t.Errorf("an open transaction was kept: %s", n)
 	}
 	if len(st.Ended) == 0 || len(w.Lock) == 0 {
@@ -153,7 +154,7 @@ func TestFreezeStopsEverybody(t *testing.T) {
 		t.Error("the thaw unlocked an account that was locked before the freeze")
 	}
 	// The accounts were locked on this server alone.
-	if got := one(t, as(t, servers.b, dbpair.Root, ""), "SELECT COUNT(*) FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.account_locked') IN ('1','true') AND User IN ('boss','chief')"); got != "0" {
+	if got := dbtest.One(t, as(t, servers.b, dbpair.Root, ""), "SELECT COUNT(*) FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.account_locked') IN ('1','true') AND User IN ('boss','chief')"); got != "0" {
 		t.Errorf("%s accounts are locked at the other master", got)
 	}
 }
@@ -256,11 +257,11 @@ func TestDrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	const sum = "SELECT CONCAT(COUNT(*), ' ', SUM(n), ' ', MAX(id)) FROM t"
-	if x, y := one(t, rootA, sum), one(t, rootB, sum); x != y || !strings.HasPrefix(x, "54 ") {
+	if x, y := dbtest.One(t, rootA, sum), dbtest.One(t, rootB, sum); x != y || !strings.HasPrefix(x, "54 ") {
 		t.Errorf("drained, and the masters have %s and %s", x, y)
 	}
-	if at.String() != one(t, rootA, "SELECT @@gtid_binlog_pos") || at.String() != one(t, rootB, "SELECT @@gtid_binlog_pos") {
-		t.Errorf("drained to %s, and the logs end at %s and %s", at, one(t, rootA, "SELECT @@gtid_binlog_pos"), one(t, rootB, "SELECT @@gtid_binlog_pos"))
+	if at.String() != dbtest.One(t, rootA, "SELECT @@gtid_binlog_pos") || at.String() != dbtest.One(t, rootB, "SELECT @@gtid_binlog_pos") {
+		t.Errorf("drained to %s, and the logs end at %s and %s", at, dbtest.One(t, rootA, "SELECT @@gtid_binlog_pos"), dbtest.One(t, rootB, "SELECT @@gtid_binlog_pos"))
 	}
 	// Root still may: that is found.
 	exec(t, rootA, "INSERT INTO t (n) VALUES (13)")

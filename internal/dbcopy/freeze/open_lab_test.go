@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // TestTargetFreeze: an instance whose accounts are those of Cloud SQL: writers are gone, and come back; who is kept goes on.
@@ -64,15 +65,15 @@ func TestTargetFreeze(t *testing.T) {
 	if len(ended) < 3 {
 		t.Errorf("ended %v", ended)
 	}
-	rows := one(t, root, "SELECT CONCAT(COUNT(*), ' ', COALESCE(MAX(id), 0)) FROM target.t")
+	rows := dbtest.One(t, root, "SELECT CONCAT(COUNT(*), ' ', COALESCE(MAX(id), 0)) FROM target.t")
 	time.Sleep(500 * time.Millisecond)
-	if now := one(t, root, "SELECT CONCAT(COUNT(*), ' ', COALESCE(MAX(id), 0)) FROM target.t"); now != rows {
+	if now := dbtest.One(t, root, "SELECT CONCAT(COUNT(*), ' ', COALESCE(MAX(id), 0)) FROM target.t"); now != rows {
 		t.Errorf("%s when it was frozen, %s after", rows, now)
 	}
-	if now := strings.ReplaceAll(one(t, root, "SELECT @@global.gtid_executed"), "\n", ""); now != at.String() {
+	if now := strings.ReplaceAll(dbtest.One(t, root, "SELECT @@global.gtid_executed"), "\n", ""); now != at.String() {
 		t.Errorf("the log ended at %s, and now at %s", at, now)
 	}
-	if n := one(t, root, "SELECT COUNT(*) FROM target.t WHERE id = 1000000"); n != "0" {
+	if n := dbtest.One(t, root, "SELECT COUNT(*) FROM target.t WHERE id = 1000000"); n != "0" {
 		t.Error("an open transaction was kept")
 	}
 	exec(t, as(t, servers.my, "follower", "target"), "INSERT INTO t (n) VALUES (1)")
@@ -121,7 +122,7 @@ func TestTriggersComeBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := one(t, a, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'tr'"); n != "0" {
+	if n := dbtest.One(t, a, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'tr'"); n != "0" {
 		t.Errorf("%s triggers are left", n)
 	}
 	for range 2 {
@@ -137,7 +138,7 @@ func TestTriggersComeBack(t *testing.T) {
 	exec(t, a, "FLUSH TABLES") // what was logged until now is applied by the time the mark is
 	exec(t, a, "CREATE TABLE tr.mark (i INT)")
 	eventually(t, b, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'tr' AND TABLE_NAME = 'mark'", "1")
-	if n := one(t, b, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'tr'"); n != "2" {
+	if n := dbtest.One(t, b, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'tr'"); n != "2" {
 		t.Errorf("the other master has %s triggers", n)
 	}
 }
@@ -168,7 +169,7 @@ func TestCounters(t *testing.T) {
 		}
 	}
 	exec(t, my, "INSERT INTO cnt.deleted (n) VALUES (7)", "INSERT INTO cnt.high (n) VALUES (7)")
-	if got := one(t, my, "SELECT CONCAT((SELECT MAX(id) FROM cnt.deleted), ' ', (SELECT MAX(id) FROM cnt.high))"); got != "6 501" {
+	if got := dbtest.One(t, my, "SELECT CONCAT((SELECT MAX(id) FROM cnt.deleted), ' ', (SELECT MAX(id) FROM cnt.high))"); got != "6 501" {
 		t.Errorf("the next numbers are %s", got)
 	}
 }
@@ -194,13 +195,13 @@ func TestEventsComeBack(t *testing.T) {
 		t.Fatalf("%+v", es)
 	}
 	kept := func() string {
-		return one(t, a, "SELECT GROUP_CONCAT(name, '|', body, '|', definer, '|', COALESCE(interval_value,''), '|', created, '|', starts, '|', status, '|', on_completion, '|', sql_mode, '|', comment, '|', originator, '|', time_zone, '|', character_set_client, '|', collation_connection, '|', db_collation, '|', body_utf8 ORDER BY name SEPARATOR '\n') FROM mysql.event WHERE db = 'ev'")
+		return dbtest.One(t, a, "SELECT GROUP_CONCAT(name, '|', body, '|', definer, '|', COALESCE(interval_value,''), '|', created, '|', starts, '|', status, '|', on_completion, '|', sql_mode, '|', comment, '|', originator, '|', time_zone, '|', character_set_client, '|', collation_connection, '|', db_collation, '|', body_utf8 ORDER BY name SEPARATOR '\n') FROM mysql.event WHERE db = 'ev'")
 	}
 	before := kept()
 	eventually(t, a, "SELECT COUNT(*) > 0 FROM ev.t", "1")
 	const changed = "SELECT GROUP_CONCAT(name, modified ORDER BY name) FROM mysql.event WHERE db = 'ev'"
 	eventually(t, b, "SELECT COUNT(*) > 0 FROM ev.t", "1")
-	there := one(t, b, changed)
+	there := dbtest.One(t, b, changed)
 	time.Sleep(1100 * time.Millisecond) // it is noted in seconds
 	for range 2 {
 		if err := m.DisableEvents(t.Context(), es); err != nil {
@@ -211,9 +212,9 @@ func TestEventsComeBack(t *testing.T) {
 		t.Errorf("still enabled: %+v, %v", now, err)
 	}
 	time.Sleep(time.Second) // one that had begun
-	n := one(t, a, "SELECT COUNT(*) FROM ev.t")
+	n := dbtest.One(t, a, "SELECT COUNT(*) FROM ev.t")
 	time.Sleep(2500 * time.Millisecond)
-	if now := one(t, a, "SELECT COUNT(*) FROM ev.t"); now != n {
+	if now := dbtest.One(t, a, "SELECT COUNT(*) FROM ev.t"); now != n {
 		t.Errorf("%s rows, then %s: an event ran", n, now)
 	}
 	for range 2 {
@@ -227,10 +228,10 @@ func TestEventsComeBack(t *testing.T) {
 	eventually(t, a, "SELECT COUNT(*) > "+n+" FROM ev.t", "1")
 	exec(t, a, "CREATE TABLE ev.mark (i INT)")
 	eventually(t, b, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'ev' AND TABLE_NAME = 'mark'", "1")
-	if got := one(t, b, changed); got != there {
+	if got := dbtest.One(t, b, changed); got != there {
 		t.Errorf("at the other master they were changed: %s, and were %s", got, there)
 	}
-	if got := one(t, b, "SELECT GROUP_CONCAT(DISTINCT STATUS) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'ev'"); got != "SLAVESIDE_DISABLED" {
+	if got := dbtest.One(t, b, "SELECT GROUP_CONCAT(DISTINCT STATUS) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'ev'"); got != "SLAVESIDE_DISABLED" {
 		t.Errorf("at the other master they are %s", got)
 	}
 }

@@ -5,14 +5,13 @@ package whole
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbgen"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 // The oracle reads both sides by SELECTs of its own, in the order of a table's key, and compares row with row. Of the rewrites that
@@ -35,26 +34,6 @@ func sortable(c *dbgen.Column) string {
 		return "HEX(CAST(" + q + " AS CHAR))"
 	}
 	return "HEX(" + q + ")"
-}
-
-// rowText is a row by the binary protocol: what the server stores, as far as that can be told apart.
-func rowText(names []string, vals []any) string {
-	var b strings.Builder
-	for i, v := range vals {
-		fmt.Fprintf(&b, "%s=", names[i])
-		switch v := v.(type) {
-		case []byte:
-			b.WriteString("bytes:" + hex.EncodeToString(v))
-		case float64:
-			fmt.Fprintf(&b, "double:%016x", math.Float64bits(v))
-		case float32:
-			fmt.Fprintf(&b, "float:%08x", math.Float32bits(v))
-		default:
-			fmt.Fprintf(&b, "%T:%v", v, v)
-		}
-		b.WriteByte(' ')
-	}
-	return b.String()
 }
 
 // reader streams a table.
@@ -86,7 +65,7 @@ func (r *reader) next() error {
 		}
 		r.key = append(r.key, string(b))
 	}
-	r.text = rowText(r.cols, vals[r.keys:])
+	r.text = dbtest.Row(r.cols, vals[r.keys:])
 	return nil
 }
 
@@ -118,7 +97,7 @@ func read(ctx context.Context, c *sql.Conn, t on, cols []string, keys []string) 
 // differ compares a table's rows and names those that aren't the same, up to some.
 func differ(t testing.TB, source, target *sql.DB, of on) (found []string, rows int) {
 	t.Helper()
-	cols := texts(t, source, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", of.schema, of.Name)
+	cols := dbtest.Texts(t, source, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", of.schema, of.Name)
 	for i := range max(len(cols), len(of.Columns)) {
 		if i >= len(cols) || i >= len(of.Columns) || cols[i] != of.Columns[i].Name {
 			t.Fatalf("table %s has columns %q, and others were made", of, cols)

@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/lab/dbgen"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 var (
@@ -47,7 +48,7 @@ type world struct {
 // these and both servers are killed. At the end of each round both sides are the same by verify and by the oracle; and a difference
 // that is made then is found by both.
 func TestWhole(t *testing.T) {
-	w := &world{maria: admin(t, servers.maria), my: admin(t, servers.mysql)}
+	w := &world{maria: dbtest.Admin(t, servers.maria, ""), my: dbtest.Admin(t, servers.mysql, "")}
 	began := time.Now()
 	for first := *firstFlag; first < *firstFlag+*schemasFlag; first += *perFlag {
 		n := min(*perFlag, *firstFlag+*schemasFlag-first)
@@ -123,7 +124,7 @@ func (w *world) round(t *testing.T, first, n int) {
 		t.Logf("%6s %s", time.Since(began).Round(10*time.Millisecond), what)
 	}
 	x.make(first, n)
-	log := texts(t, w.maria, "SHOW BINARY LOGS")
+	log := dbtest.Texts(t, w.maria, "SHOW BINARY LOGS")
 	x.writers = write(t, &w.hits, servers.maria, x.followed, *seedFlag<<20|uint64(first), 4)
 	took("made")
 	x.copy(first / *perFlag)
@@ -461,7 +462,7 @@ func (x *round) oracle() (found []string, rows int) {
 // logged counts the events of the source's log since the round began.
 func (x *round) logged(before int) {
 	x.t.Helper()
-	files := texts(x.t, x.maria, "SHOW BINARY LOGS")
+	files := dbtest.Texts(x.t, x.maria, "SHOW BINARY LOGS")
 	for _, f := range files[max(0, before-1):] {
 		rows, err := x.maria.QueryContext(x.t.Context(), "SHOW BINLOG EVENTS IN '"+f+"'")
 		if err != nil {
@@ -481,7 +482,7 @@ func (x *round) logged(before int) {
 		}
 	}
 	exec(x.t, x.maria, "FLUSH BINARY LOGS")
-	files = texts(x.t, x.maria, "SHOW BINARY LOGS")
+	files = dbtest.Texts(x.t, x.maria, "SHOW BINARY LOGS")
 	exec(x.t, x.maria, "PURGE BINARY LOGS TO '"+files[len(files)-1]+"'")
 	if len(x.events.String()) == 0 || strings.TrimSpace(files[0]) == "" {
 		x.t.Fatal("the source has no log")
