@@ -78,12 +78,9 @@ func (s *side) explain(ctx context.Context, on string, err error) error {
 // denied adds the statement that gives what is lacked. "SELECT command denied to user ..." are both servers' words; which table it is in
 // full, MySQL doesn't say.
 func (s *side) denied(ctx context.Context, on string, err error) error {
-	grantee := "the account"
-	var user string
-	if s.db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&user) == nil {
-		if at := strings.LastIndexByte(user, '@'); at >= 0 {
-			grantee = "'" + user[:at] + "'@'" + user[at+1:] + "'"
-		}
+	grantee, gerr := ask.Grantee(ctx, s.db)
+	if gerr != nil { // what is lacked is said all the same
+		grantee = "the account"
 	}
 	what := "SELECT"
 	if text, _, ok := strings.Cut(err.Error(), " command denied "); ok {

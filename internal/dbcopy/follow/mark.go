@@ -96,9 +96,14 @@ func Read(ctx context.Context, target dbcopy.Endpoint, stream string) (State, er
 	defer db.Close()
 	s, err := readState(ctx, db, stream, "")
 	if err != nil {
-		return s, target.Explain(err)
+		return s, deniedMarks(ctx, target, err)
 	}
 	return s, nil
+}
+
+// deniedMarks is Explain, for who only reads what stands in a target.
+func deniedMarks(ctx context.Context, target dbcopy.Endpoint, err error) error {
+	return target.Denied(ctx, err, dbcopy.OwnGrant("SELECT"))
 }
 
 // Applied is how far the target has the source's transactions: all before it are in, and none after it.
@@ -283,12 +288,12 @@ func Streams(ctx context.Context, target dbcopy.Endpoint) (out []State, err erro
 	for _, n := range names {
 		s, rerr := readState(ctx, db, n, "")
 		if rerr != nil {
-			return nil, target.Explain(rerr)
+			return nil, deniedMarks(ctx, target, rerr)
 		}
 		out = append(out, s)
 	}
 	if err != nil {
-		return nil, target.Explain(err)
+		return nil, deniedMarks(ctx, target, err)
 	}
 	return out, nil
 }
@@ -311,7 +316,7 @@ func Skips(ctx context.Context, target dbcopy.Endpoint, stream string) ([]Skippe
 		return nil, nil
 	}
 	if err != nil {
-		return nil, target.Explain(err)
+		return nil, deniedMarks(ctx, target, err)
 	}
 	return out, nil
 }

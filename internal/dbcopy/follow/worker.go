@@ -105,7 +105,7 @@ func (w *worker) batch(ctx context.Context, b *batch) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if passing(err) || errors.Is(err, dbcopy.ErrFenced) {
+		if passing(err) || errors.Is(err, dbcopy.ErrFenced) || ask.Denied(err) {
 			return err
 		}
 		w.r.retried.Add(1)
