@@ -242,6 +242,14 @@ func (c *checker) target(ctx context.Context) (err error) {
 		return err
 	}
 	c.add(fs...)
+	if bySQL, err := compat.CascadesBySQL(ctx, c.t); err != nil {
+		return err
+	} else if bySQL {
+		if fs, err = compat.Cascades(ctx, here{c.s, c.src}, c.o.Schemas); err != nil {
+			return err
+		}
+		c.add(fs...)
+	}
 	c.o.Tell("making a schema to compile in at the target")
 	if c.scratch, c.report.Swept, err = openScratch(ctx, c.dst, c.t, c.cat.Schemas, c.has); err != nil {
 		return err
