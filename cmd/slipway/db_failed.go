@@ -42,6 +42,7 @@ func forPerson(err error) error { return &errPerson{err} }
 var early = []remedy{
 	{is(dbcopy.ErrLost), wrongCall, "correct the address in what the reference leads to; or see that the server runs and can be reached from here"},
 	{is(follow.ErrNoTable), wrongCall, "copy it first: slipway db copy"},
+	{is(follow.ErrCascade), wrongCall, "type the ALTER statements above at the source; then ANEW"},
 }
 
 // remedies are those of all db verbs. The first that matches counts: what wraps another kind stands before it.
@@ -51,6 +52,7 @@ var remedies = []remedy{
 	{is(dbcopy.ErrPrivileges), wrongCall, grants},
 	{is(dbcopy.ErrDenied), wrongCall, grants},
 	{is(follow.ErrTooLarge), forPerson, "raise the limit at the target, then type AGAIN"},
+	{is(follow.ErrCascade), forPerson, "all before that transaction is applied, and nothing of it; nothing is lost. Do at the target by hand what the source's cascade did: delete the rows below that one, the lowest first, or, where a key changes, change it in the rows below, with SET SESSION foreign_key_checks = 0; then type AGAIN"},
 	{as[*follow.RowError], forPerson, differs},
 	{is(follow.ErrNoTable), forPerson, differs},
 	{is(follow.ErrGone), forPerson, differs},

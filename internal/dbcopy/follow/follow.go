@@ -27,6 +27,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
+	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -157,7 +158,26 @@ func (f *Follower) refused(ctx context.Context) error {
 	if keyless := f.dict.refused(); keyless != nil {
 		bad = append(bad, fmt.Errorf("%w: %s", ErrNoKey, joined(keyless)))
 	}
+	if !f.o.CascadesLogged {
+		keys, err := f.cascades(ctx)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if k.Severity == compat.Refuse {
+				bad = append(bad, fmt.Errorf("%w: %s: %s; at the source: %s", ErrCascade, k.Object, k.What, k.Fix))
+			}
+		}
+	}
 	return errors.Join(bad...)
+}
+
+// cascades are the foreign keys that do less at this target than at the source.
+func (f *Follower) cascades(ctx context.Context) ([]compat.Finding, error) {
+	if less, err := compat.CascadesBySQL(ctx, f.text); err != nil || !less {
+		return nil, err
+	}
+	return compat.Cascades(ctx, f.text, f.o.Schemas)
 }
 
 // Tables are the source's definitions where the stream stands: those that its log is to be read by.
