@@ -9,8 +9,10 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
+	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/queries"
+	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
 )
 
 // dbCall is a db verb that failed, as far as what to type next goes by it.
@@ -71,6 +73,8 @@ var remedies = []remedy{
 	{is(dbcopy.ErrChecking), wrongCall, "wait until that one is over"},
 	{is(queries.ErrNoSlowLog), wrongCall, "give a log that the server wrote with log_output=FILE"},
 	{is(dbcopy.ErrOneServer), wrongCall, "correct --source or --target"},
+	{is(switchover.ErrStandby), wrongCall, "correct --standby; or leave it out where there is no other master"},
+	{is(freeze.ErrOneDomain), wrongCall, "type the statement above at that server; then type AGAIN"},
 	{is(dbcopy.ErrKinds), wrongCall, "correct --source or --target"},
 	{is(dbcopy.ErrNoSchema), wrongCall, "correct --schema; or copy it first"},
 	{is(dbcopy.ErrDefinitions), nil, "make the same change at the other server, or wait until nobody changes any; then type AGAIN"},

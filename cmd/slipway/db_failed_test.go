@@ -10,7 +10,9 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
+	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 	"github.com/slipway-dev/slipway/internal/dbcopy/queries"
+	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
 )
 
 // TestDBFailed: how a db verb ends, and what it says to type.
@@ -46,6 +48,10 @@ func TestDBFailed(t *testing.T) {
 		{&changes.StopError{Kind: changes.StopPurged}, true, exitPerson, "copy again: at the target type DROP DATABASE `shop`"},
 		{&follow.RowError{Cause: follow.ErrGone}, true, exitPerson, "slipway db verify says which rows differ"},
 		{&follow.RowError{Cause: dbcopy.ErrDenied}, true, exitUsage, "type the GRANT statements above"},
+		{&follow.RowError{Cause: follow.ErrCascade}, true, exitPerson, "Do at the target by hand what the source's cascade did"},
+		{follow.ErrCascade, false, exitUsage, "type the ALTER statements above at the source; then copy again: at the target type DROP DATABASE `shop`"},
+		{switchover.ErrStandby, false, exitUsage, "correct --standby"},
+		{freeze.ErrOneDomain, false, exitUsage, "then type VERB again"},
 		{follow.ErrNoTable, false, exitUsage, "copy it first"},
 		{follow.ErrNoTable, true, exitPerson, "slipway db verify"},
 		{follow.ErrNoKey, false, exitUsage, "type the ALTER statements above at the source; then copy again: at the target type DROP DATABASE `shop`"},

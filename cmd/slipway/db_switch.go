@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/runbooks"
 	"github.com/slipway-dev/slipway/steps/cloudsql"
@@ -208,6 +209,20 @@ func (p *program) switchDB(cmd *cobra.Command, x switchCall, yes []string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	if _, err := gatesOf(r.steps, yes, cmd.CommandPath()); err != nil {
+		return err
+	}
+	s, err := x.servers()
+	if err != nil {
+		return err
+	}
+	tell, quiet := p.teller()
+	tell("looking whether the servers are what they were named as, and the target was copied")
+	err = switchover.Fit(cmd.Context(), s.source, s.standby, s.target, x.schemas)
+	quiet()
+	if err != nil {
+		return dbFailed(err, dbCall{again: switchCommand + " again", schemas: x.schemas, stopped: "the switch was interrupted before it began"})
+	}
 	id, err := migrate.NewID(time.Now())
 	if err != nil {
 		return err

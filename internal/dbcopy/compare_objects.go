@@ -121,6 +121,13 @@ func (c *compare) servers(ctx context.Context, conns [2]*sql.DB) error {
 	switch {
 	case src.Version == dst.Version && is[0] == is[1]:
 		return fmt.Errorf("%s and %s: %w", src.Name, dst.Name, ErrOneServer)
+	}
+	return Kinds(src, dst)
+}
+
+// Kinds: the source is a MariaDB and the target a MySQL that this program knows; else ErrKinds.
+func Kinds(src, dst ServerVersion) error {
+	switch {
 	case !strings.Contains(src.Version, "MariaDB"):
 		return fmt.Errorf("%w: %s is %s and no MariaDB", ErrKinds, src.Name, src.Version)
 	case strings.Contains(dst.Version, "MariaDB") || Version(dst.Version) < oldest:

@@ -86,6 +86,9 @@ func (s *side) denied(ctx context.Context, on string, err error) error {
 	if text, _, ok := strings.Cut(err.Error(), " command denied "); ok {
 		what = text[strings.LastIndex(text, ": ")+1:]
 	}
+	if strings.Contains(what, "with locking clause") { // MySQL's words: a repair locks the rows that it writes
+		what = "SELECT, INSERT, DELETE"
+	}
 	if on == "" {
 		on = "the table"
 	}

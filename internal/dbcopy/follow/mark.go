@@ -106,6 +106,22 @@ func deniedMarks(ctx context.Context, target dbcopy.Endpoint, err error) error {
 	return target.Denied(ctx, err, dbcopy.OwnGrant("SELECT"))
 }
 
+// Begun: a stream stands at the target, or a copy of Slipway that is over says from where one begins; else ErrNoPosition or ErrNotCopied.
+func Begun(ctx context.Context, target dbcopy.Endpoint) error {
+	if _, err := Read(ctx, target, ForwardStream); !errors.Is(err, ErrNoStream) {
+		return err
+	}
+	db, err := target.Open(dbcopy.TextSession(), 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err = copied(ctx, db); err != nil {
+		return deniedMarks(ctx, target, err)
+	}
+	return nil
+}
+
 // Applied is how far the target has the source's transactions: all before it are in, and none after it.
 func Applied(ctx context.Context, target dbcopy.Endpoint, stream string) (changes.Position, error) {
 	s, err := Read(ctx, target, stream)
