@@ -408,6 +408,23 @@ func (w *wrong) switchOfWhatIsNot() {
 	}
 }
 
+// says waits until a verb that runs has printed something.
+func (w *wrong) says(log, text string) {
+	w.Helper()
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		b, err := os.ReadFile(log)
+		if err != nil {
+			w.Fatal(err)
+		}
+		if strings.Contains(string(b), text) {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			w.Fatalf("%q isn't said:\n%s", text, b)
+		}
+	}
+}
+
 // room leaves the MySQL's disk so many bytes beside what is on it, and less than 5 MiB more.
 func (w *wrong) room(bytes int64) {
 	w.Helper()
@@ -422,8 +439,8 @@ func (w *wrong) room(bytes int64) {
 	}
 }
 
-// TestDBDiskFull: the target's disk fills up under the copy, which ends and says so, and goes on when there is room and the same is typed
-// again. All rows are there then.
+// TestDBDiskFull: the target's disk fills up under the copy, and under the follow. The copy ends and says so, and goes on when there is
+// room and the same is typed again; the follow waits and goes on by itself. All rows are there then.
 func TestDBDiskFull(t *testing.T) {
 	w := newWrong(t, "dbfull")
 	w.schema = "fill"
@@ -447,4 +464,31 @@ func TestDBDiskFull(t *testing.T) {
 	}
 	w.typed(exitDone, "copy --workers 2 --chunk-bytes 1048576 --verify", "of earlier attempts "+in+" chunks are as they were, 0 had changed", "every row is verified by both servers")
 	w.same()
+
+	w.room(4 << 20)
+	more("20000")
+	log := w.TempDir() + "/follow.log"
+	f, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.CommandContext(w.ctx, "slipway", "db", "follow", "--until-tip", "--source", "env:SRC", "--target", "env:DST", "--schema", w.schema)
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), "SRC="+w.src, "DST="+w.dst), f, f
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.says(log, "target "+w.my.Addr+" is out of disk space: ")
+	w.says(log, "nothing is lost, and it goes on when there is room")
+	if err := w.my.Resize(w.ctx, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		b, _ := os.ReadFile(log)
+		t.Fatalf("%v:\n%s", err, b)
+	}
+	w.same()
+	if n := w.has(w.my, "SELECT COUNT(*) FROM fill.a"); n != "16000" {
+		t.Errorf("the target has %s rows", n)
+	}
 }
