@@ -16,7 +16,6 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
-	"github.com/slipway-dev/slipway/internal/dbcopy/queries"
 )
 
 func newDBCheck(p *program) *cobra.Command {
@@ -64,7 +63,7 @@ func (p *program) checkDB(cmd *cobra.Command, x pair, slowLog string) error {
 	r, err := dbcopy.Check(ctx, dbcopy.NewSource(source), dbcopy.NewTarget(target), o)
 	quiet()
 	if err != nil {
-		return checkFailed(err)
+		return dbFailed(err, dbCall{again: "slipway db check again", schemas: x.schemas, stopped: "the check was interrupted; nothing is left of it"})
 	}
 	if err := p.print(r, func(w io.Writer) error { return writeCheck(w, &r) }); err != nil {
 		return err
@@ -73,32 +72,6 @@ func (p *program) checkDB(cmd *cobra.Command, x pair, slowLog string) error {
 		return hint(errRefused, "deal with what is refused at the source, then type slipway db check again")
 	}
 	return nil
-}
-
-// checkFailed tells a check that could not look apart from one that failed on the way.
-func checkFailed(err error) error {
-	if errors.Is(err, dbcopy.ErrLeft) {
-		return err
-	}
-	for _, x := range []struct {
-		is   error
-		hint string
-	}{
-		{dbcopy.ErrPrivileges, "type the GRANT statements above at the source, as an account that may"},
-		{dbcopy.ErrNoScratch, "type the GRANT statement above at the target, as an account that may"},
-		{dbcopy.ErrLogin, "correct user and password in what the reference leads to; or let the account sign in from this machine"},
-		{dbcopy.ErrLost, "correct the address in what the reference leads to; or see that the server runs and can be reached from here"},
-		{dbcopy.ErrChecking, "wait until that one is over"},
-		{queries.ErrNoSlowLog, "give a log that the server wrote with log_output=FILE"},
-	} {
-		if errors.Is(err, x.is) {
-			return hint(&configError{err}, "%s", x.hint)
-		}
-	}
-	if errors.Is(err, context.Canceled) {
-		return errors.New("the check was interrupted; nothing is left of it")
-	}
-	return err
 }
 
 // tellAfter is how long one thing must take for it to be said.

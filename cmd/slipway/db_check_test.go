@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
-	"github.com/slipway-dev/slipway/internal/dbcopy/queries"
 )
 
 func TestWriteCheck(t *testing.T) {
@@ -35,25 +31,5 @@ func TestWriteCheck(t *testing.T) {
 	r.Findings = r.Findings[2:]
 	if err := writeCheck(&b, &r); err != nil || !strings.HasSuffix(b.String(), "nothing is refused: the schemas can be copied, and what is listed above happens on the way; a rehearsal does that: slipway plan\n") {
 		t.Errorf("%v\n%s", err, b.String())
-	}
-}
-
-// Whoever could not look ends with 2 and a remedy; what failed on the way with 1.
-func TestCheckFailed(t *testing.T) {
-	for _, is := range []error{dbcopy.ErrLogin, dbcopy.ErrLost, dbcopy.ErrPrivileges, dbcopy.ErrNoScratch, dbcopy.ErrChecking, queries.ErrNoSlowLog} {
-		err := checkFailed(fmt.Errorf("source: %w", is))
-		var h *hinted
-		if code(err) != exitUsage || !errors.As(err, &h) || h.hint == "" || !strings.Contains(err.Error(), "source: ") {
-			t.Errorf("%v: exit code %d, %v", is, code(err), err)
-		}
-	}
-	for _, is := range []error{context.Canceled, errors.New("something else"), errors.Join(context.Canceled, dbcopy.ErrLeft), errors.Join(dbcopy.ErrLost, dbcopy.ErrLeft)} {
-		err := checkFailed(is)
-		if code(err) != exitFailed {
-			t.Errorf("%v: exit code %d", is, code(err))
-		}
-		if errors.Is(is, dbcopy.ErrLeft) && !strings.Contains(err.Error(), "are left at the target") {
-			t.Errorf("not said that something is left: %v", err)
-		}
 	}
 }

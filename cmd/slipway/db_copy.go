@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
-	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/ui"
 )
 
@@ -72,7 +71,7 @@ func (p *program) copyDB(cmd *cobra.Command, x pair, o dbcopy.CopyOptions) error
 	defer context.AfterFunc(ctx, stop)() // a second Ctrl-C kills
 	c, err := dbcopy.Copy(ctx, dbcopy.NewSource(source), dbcopy.NewTarget(target), o)
 	if err != nil {
-		return copyFailed(err)
+		return dbFailed(err, dbCall{again: "slipway db copy again, with the same flags: it goes on", schemas: x.schemas, began: true, stopped: "the copy was interrupted; the chunks that are in stay"})
 	}
 	if err := p.print(c, func(w io.Writer) error { return writeCopied(w, &c) }); err != nil {
 		return err
@@ -85,46 +84,6 @@ func (p *program) copyDB(cmd *cobra.Command, x pair, o dbcopy.CopyOptions) error
 
 // errNotMade: all rows are there, and some functions or procedures aren't.
 var errNotMade = errors.New("the rows are in, but the target doesn't take every function and procedure")
-
-// copyFailed says what to type.
-func copyFailed(err error) error {
-	var refused *dbcopy.RefusedError
-	var full *dbcopy.TargetFullError
-	var long *dbcopy.TooLongError
-	var differs *dbcopy.DifferentError
-	var others *objects.DifferentError
-	var not *objects.NotMadeError
-	const again = "slipway db copy again, with the same flags: it goes on"
-	switch {
-	case errors.As(err, &refused):
-		return hint(&configError{err}, "deal with what is refused, then type slipway db copy again; slipway db check says more")
-	case errors.As(err, &full):
-		return err // says it
-	case errors.As(err, &long):
-		return hint(err, "raise the limit at the target, then type %s", again)
-	case errors.As(err, &differs):
-		return hint(err, "find out who else writes to the target; what differs wasn't kept, or slipway db verify mends it")
-	case errors.As(err, &others), errors.As(err, &not):
-		return hint(err, "the rows that are in stay; deal with it as it says, then type %s", again)
-	case errors.Is(err, dbcopy.ErrPrivileges):
-		return hint(&configError{err}, "type the GRANT statements above at the source, as an account that may, then %s", again)
-	case errors.Is(err, dbcopy.ErrCopyPrivileges):
-		return hint(&configError{err}, "type the GRANT statements above at the target, as an account that may, then %s", again)
-	case errors.Is(err, dbcopy.ErrFenced):
-		return hint(&errOvertaken{err}, "let the other copy go on; nothing to type here")
-	case errors.Is(err, dbcopy.ErrOtherRun), errors.Is(err, dbcopy.ErrOtherDefinitions):
-		return &configError{err}
-	case errors.Is(err, dbcopy.ErrLogin):
-		return hint(&configError{err}, "correct user and password in what the reference leads to; or let the account sign in from this machine")
-	case errors.Is(err, dbcopy.ErrLost):
-		return hint(err, "see that the server runs and can be reached from here; then type %s", again)
-	case errors.Is(err, dbcopy.ErrSchemaChanged):
-		return hint(err, "wait until nobody changes definitions at the source; then type %s", again)
-	case errors.Is(err, context.Canceled):
-		return hint(errors.New("the copy was interrupted; the chunks that are in stay"), "type %s", again)
-	}
-	return hint(err, "when that is mended, type %s", again)
-}
 
 // copyTeller says how far a copy is: at once what begins or pauses, the rest now and then.
 type copyTeller struct {

@@ -105,26 +105,25 @@ func (p *program) followDB(cmd *cobra.Command, x *followFlags) error {
 	defer context.AfterFunc(ctx, stop)() // a second Ctrl-C kills
 	t := &followTeller{p: p}
 	defer t.line("")
+	call := dbCall{again: followAgain, schemas: x.schemas, stopped: "the follow was interrupted; what is applied stays"}
 	log, err := follow.Forward(ctx, c.source, x.schemas, t.tell)
 	if err != nil {
-		return followFailed(err)
+		return dbFailed(err, call)
 	}
 	f, err := follow.Open(ctx, c.target, follow.Options{Stream: follow.ForwardStream, Schemas: x.schemas, Workers: x.workers, From: c.from, Tables: log.Options.Tables, Skip: follow.CameBack, Tell: t.tell})
-	if errors.Is(err, follow.ErrNoTable) {
-		return hint(&configError{err}, "copy it first: slipway db copy")
-	}
 	if err != nil {
-		return followFailed(err)
+		return dbFailed(err, call)
 	}
 	defer f.Close()
+	call.began = true
 	now := log.Options.Tables
 	if log.Options.Tables, err = f.Tables(ctx); err != nil {
-		return err
+		return dbFailed(err, call)
 	}
 	if x.skip != "" {
 		done, err := f.SkipDDL(ctx, log, x.skip, whoami())
 		if err != nil {
-			return followFailed(err)
+			return dbFailed(err, call)
 		}
 		t.tell(fmt.Sprintf("passed by %s, which was done by hand: %s", done.GTID, done.Statement))
 	}
@@ -135,7 +134,7 @@ func (p *program) followDB(cmd *cobra.Command, x *followFlags) error {
 	if x.untilTip {
 		tip, err := changes.Tip(ctx, src)
 		if err != nil {
-			return followFailed(err)
+			return dbFailed(err, call)
 		}
 		c.until = &tip
 	}
@@ -161,8 +160,11 @@ func (p *program) followDB(cmd *cobra.Command, x *followFlags) error {
 	if err == nil {
 		t.end(f.State())
 	}
-	return followFailed(err)
+	return dbFailed(err, call)
 }
+
+// followAgain goes on with a follow.
+const followAgain = "slipway db follow"
 
 // whoami is who types, for the record.
 func whoami() string {
@@ -180,54 +182,6 @@ func whoami() string {
 type errPerson struct{ error }
 
 func (e *errPerson) Unwrap() error { return e.error }
-
-// followFailed says what to type next.
-func followFailed(err error) error {
-	var stop *changes.StopError
-	var row *follow.RowError
-	var refused *dbcopy.RefusedError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &stop):
-		return hint(&errPerson{err}, "%s", afterStop(stop))
-	case errors.As(err, &row), errors.Is(err, follow.ErrNoTable), errors.Is(err, follow.ErrGone):
-		return hint(&errPerson{err}, "all before that transaction is applied. Somebody wrote to the target, or it isn't the copy that the position is of: slipway db verify says which rows differ; then type slipway db follow again")
-	case errors.As(err, &refused):
-		return &configError{err}
-	}
-	for _, x := range []struct {
-		is   error
-		hint string
-	}{
-		{follow.ErrNoPosition, "copy first: slipway db copy; or say where in the source's log the target's rows are from: --from 0-1-42, or --from FILE:OFFSET"},
-		{follow.ErrNotCopied, "finish the copy: slipway db copy"},
-		{follow.ErrStands, "leave --from out"},
-		{follow.ErrNoKey, "type the ALTER statements above at the source; then copy again"},
-		{follow.ErrTriggers, "type the DROP statements above at the target; the triggers are made at the switch"},
-		{follow.ErrNotThere, "leave --skip-ddl out; when the follow stops, it names the transaction"},
-		{follow.ErrNoWay, "copy again: slipway db copy"},
-		{follow.ErrPast, "look where it stands: slipway db status"},
-		{dbcopy.ErrLogin, "correct user and password in what the reference leads to; or let the account sign in from this machine"},
-	} {
-		if errors.Is(err, x.is) {
-			return hint(&configError{err}, "%s", x.hint)
-		}
-	}
-	if errors.Is(err, dbcopy.ErrFenced) {
-		return hint(&errOvertaken{err}, "nothing: the other process goes on; slipway db status says how far it is")
-	}
-	return err
-}
-
-// afterStop are the choices after the log could not be read on. The program makes none of them.
-func afterStop(e *changes.StopError) string {
-	again := "copy again: slipway db copy"
-	if e.GTID == "" || e.End.String() == "" {
-		return "all before that place is applied. " + again
-	}
-	return "all before that transaction is applied, and nothing of it. Either do at the target by hand what it did, and type slipway db follow with --skip-ddl " + e.GTID + " added; or " + again
-}
 
 // followTeller prints how far a follow is.
 type followTeller struct {

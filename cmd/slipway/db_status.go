@@ -78,7 +78,7 @@ func (p *program) statusDB(cmd *cobra.Command, x pair) error {
 	s, err := lookStatus(cmd.Context(), source, target, x.schemas)
 	quiet()
 	if err != nil {
-		return followFailed(err)
+		return dbFailed(err, dbCall{again: "slipway db status", schemas: x.schemas, stopped: "the look was interrupted"})
 	}
 	return p.print(s, func(w io.Writer) error { return writeDBStatus(w, s) })
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
+	"github.com/slipway-dev/slipway/internal/dbcopy/switchover"
 	"github.com/slipway-dev/slipway/internal/remote"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/runbooks"
@@ -204,8 +205,13 @@ func (p *program) openSwitch(x switchCall) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := runbooks.Database{Schemas: x.schemas, Patience: x.patience, Freeze: x.freeze, Switch: x.limit, MaxLag: x.lag, Timer: !x.noTimer, OnDisk: s.hosts != nil, Go: runbooks.Go{Within: x.goWithin, Show: x.shown}, Finalize: x.shown}
-	return prepare(runbooks.Switch(wireSwitch(s, x), db), s.pinned(), s.close), nil
+	return x.wired(s), nil
+}
+
+func (x *switchCall) wired(s servers) *prepared {
+	db := runbooks.Database{Schemas: x.schemas, Patience: x.patience, Freeze: x.freeze, Switch: x.limit, MaxLag: x.lag, Timer: !x.noTimer, OnDisk: s.hosts != nil,
+		Go: runbooks.Go{Within: x.goWithin, Show: x.shown}, Finalize: x.shown}
+	return prepare(runbooks.Switch(wireSwitch(s, *x), db), s.pinned(), s.close)
 }
 
 // pinned says which servers they are, without passwords: another one under the same reference is a difference.
@@ -256,11 +262,22 @@ func (p *program) switchDB(cmd *cobra.Command, x switchCall, yes []string) (err 
 	if err != nil {
 		return err
 	}
-	r, err := p.openSwitch(x)
+	s, err := x.servers()
 	if err != nil {
 		return err
 	}
+	r := x.wired(s)
 	defer func() { err = errors.Join(err, r.close()) }()
+	if _, err := gatesOf(r.steps, yes, cmd.CommandPath()); err != nil {
+		return err
+	}
+	tell, quiet := p.teller()
+	tell("looking whether the servers are what they were named as, and the target was copied")
+	err = switchover.Fit(cmd.Context(), s.source, s.standby, s.target, x.schemas)
+	quiet()
+	if err != nil {
+		return dbFailed(err, dbCall{again: switchCommand + " again", schemas: x.schemas, stopped: "the switch was interrupted before it began"})
+	}
 	id, err := migrate.NewID(time.Now())
 	if err != nil {
 		return err

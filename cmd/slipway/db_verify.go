@@ -89,12 +89,12 @@ func (p *program) verifyDB(cmd *cobra.Command, x compareFlags) error {
 	tell := &compareTeller{to: p.err, quiet: p.output != text, began: time.Now()}
 	applied, err := appliedBy(ctx, target)
 	if err != nil {
-		return verifyFailed(err, &dbcopy.Comparison{})
+		return verifyFailed(err, &dbcopy.Comparison{}, x.schemas)
 	}
 	c, err := dbcopy.Compare(ctx, dbcopy.NewSource(source), dbcopy.NewTarget(target),
 		dbcopy.CompareOptions{Schemas: x.schemas, Workers: x.workers, Most: x.most, Settle: x.settle, Repair: x.repair, Applied: applied, Tell: tell.tell})
 	if err != nil {
-		return verifyFailed(err, &c)
+		return verifyFailed(err, &c, x.schemas)
 	}
 	if err := p.print(c, func(w io.Writer) error { return writeComparison(w, &c) }); err != nil {
 		return err
@@ -123,39 +123,12 @@ func appliedBy(ctx context.Context, target dbcopy.Endpoint) (func(context.Contex
 	return applied, nil
 }
 
-// verifyFailed tells a comparison that could not be made apart from one that failed on the way.
-func verifyFailed(err error, c *dbcopy.Comparison) error {
+// verifyFailed says what was repaired before it.
+func verifyFailed(err error, c *dbcopy.Comparison, schemas []string) error {
 	if c.Repaired > 0 {
 		err = fmt.Errorf("%w; %d rows of the target were repaired before that", err, c.Repaired)
 	}
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the comparison was interrupted: %w", err)
-	}
-	for _, x := range []struct {
-		is   error
-		hint string
-	}{
-		{dbcopy.ErrPrivileges, "type the GRANT statements above at that server, as an account that may"},
-		{dbcopy.ErrLogin, "correct user and password in what the reference leads to; or let the account sign in from this machine"},
-		{dbcopy.ErrOneServer, "correct --source or --target"},
-		{dbcopy.ErrKinds, "correct --source or --target"},
-		{dbcopy.ErrNoSchema, "correct --schema; or copy it first"},
-	} {
-		if errors.Is(err, x.is) {
-			return hint(&configError{err}, "%s", x.hint)
-		}
-	}
-	switch {
-	case errors.Is(err, dbcopy.ErrLost) && c.Chunks == 0:
-		return hint(&configError{err}, "correct the address in what the reference leads to; or see that the server runs and can be reached from here")
-	case errors.Is(err, dbcopy.ErrLost):
-		return hint(err, "see that the server runs and can be reached from here; then type slipway db verify again")
-	case errors.Is(err, dbcopy.ErrDefinitions):
-		return hint(err, "make the same change at the other server, or wait until nobody changes any; then type slipway db verify again")
-	case errors.Is(err, dbcopy.ErrFollowerStands):
-		return hint(err, "see why it doesn't go on; then type slipway db verify again")
-	}
-	return err
+	return dbFailed(err, dbCall{again: "slipway db verify again", schemas: schemas, began: c.Chunks > 0, stopped: "the comparison was interrupted: " + err.Error()})
 }
 
 // compareTeller says to people how far a comparison is, every few seconds, and at once what they should know.

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -59,25 +56,5 @@ func TestCompareTeller(t *testing.T) {
 	(&compareTeller{to: &b, began: began, quiet: true}).tell(p)
 	if b.String() != "" {
 		t.Errorf("said: %s", b.String())
-	}
-}
-
-// Whoever could not compare ends with 2 and a remedy; what failed on the way with 1.
-func TestVerifyFailed(t *testing.T) {
-	for _, x := range []struct {
-		is     error
-		chunks int64
-		code   int
-		hint   bool
-	}{
-		{dbcopy.ErrPrivileges, 0, exitUsage, true}, {dbcopy.ErrPrivileges, 5, exitUsage, true}, {dbcopy.ErrLogin, 0, exitUsage, true}, {dbcopy.ErrOneServer, 0, exitUsage, true},
-		{dbcopy.ErrKinds, 0, exitUsage, true}, {dbcopy.ErrNoSchema, 0, exitUsage, true}, {dbcopy.ErrLost, 0, exitUsage, true}, {dbcopy.ErrLost, 5, exitFailed, true},
-		{dbcopy.ErrDefinitions, 5, exitFailed, true}, {dbcopy.ErrFollowerStands, 5, exitFailed, true}, {context.Canceled, 5, exitFailed, false}, {errors.New("something else"), 5, exitFailed, false},
-	} {
-		err := verifyFailed(fmt.Errorf("source: %w", x.is), &dbcopy.Comparison{Chunks: x.chunks, Repaired: 3})
-		var h *hinted
-		if code(err) != x.code || errors.As(err, &h) != x.hint || x.hint && h.hint == "" || !strings.Contains(err.Error(), "source: ") || !strings.Contains(err.Error(), "3 rows of the target were repaired before that") {
-			t.Errorf("%v: exit code %d, %v", x.is, code(err), err)
-		}
 	}
 }

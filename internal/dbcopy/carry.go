@@ -25,8 +25,8 @@ func (s *Source) Objects(ctx context.Context, schemas []string) (set objects.Set
 		if err := see.privileges(ctx, schemas); err != nil {
 			return fmt.Errorf("look at the account's privileges: %w", err)
 		}
-		if see.out.Findings != nil {
-			return fmt.Errorf("%w: %w", ErrPrivileges, &RefusedError{see.out.Findings})
+		if err := see.out.Lacks(); err != nil {
+			return err
 		}
 		set, err = objects.Read(ctx, c, schemas)
 		return err

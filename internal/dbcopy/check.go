@@ -75,7 +75,7 @@ type checker struct {
 
 // Check looks at the source's schemas and whether the target takes them. It writes nothing at the source, and at the
 // target only into schemas of its own, which it drops. What is found is in the report; an error says that the check
-// couldn't be made: ErrLogin, ErrLost, ErrPrivileges, ErrNoScratch, ErrChecking.
+// couldn't be made: ErrLogin, ErrLost, ErrPrivileges, ErrDenied at the target, ErrChecking.
 func Check(ctx context.Context, src *Source, dst *Target, o CheckOptions) (_ Report, err error) {
 	if o.Tell == nil {
 		o.Tell = func(string) {}
@@ -105,13 +105,10 @@ func Check(ctx context.Context, src *Source, dst *Target, o CheckOptions) (_ Rep
 		return c.report, c.src.Explain(err)
 	}
 	if err := c.target(ctx); err != nil {
-		switch {
-		case errors.As(err, new(*placed)):
+		if errors.As(err, new(*placed)) {
 			return c.report, err
-		case errors.Is(err, ErrNoScratch): // the server calls it access denied, as it does a login
-			return c.report, fmt.Errorf("%s: %w", c.dst.Name, err)
 		}
-		return c.report, c.dst.Explain(err)
+		return c.report, c.dst.Denied(ctx, err, append(SchemaGrants("SELECT", o.Schemas), OwnGrant("SELECT"), "ALL ON `\\_slipway\\_check\\_%`.*")...)
 	}
 	c.sort()
 	return c.report, nil
@@ -160,18 +157,15 @@ func (c *checker) source(ctx context.Context) error {
 	c.cat = &sv.Catalog
 	c.report.Source = ServerVersion{c.src.Name, sv.Catalog.Server.Version}
 	c.report.Objects.Rows, c.report.Objects.Bytes = sv.Rows, sv.Bytes
-	var lacks []Finding
+	if err := sv.Lacks(); err != nil {
+		return err
+	}
 	for _, f := range sv.Findings {
 		switch f.Check {
-		case "privileges":
-			lacks = append(lacks, f)
 		case "trigger", "routine", "event": // said below, with what the target makes of their text
 		default:
 			c.add(f)
 		}
-	}
-	if lacks != nil {
-		return fmt.Errorf("%w: %w", ErrPrivileges, &RefusedError{lacks})
 	}
 	if len(c.cat.Schemas) < len(c.o.Schemas) { // said among the findings
 		return nil
@@ -248,6 +242,14 @@ func (c *checker) target(ctx context.Context) (err error) {
 		return err
 	}
 	c.add(fs...)
+	if bySQL, err := compat.CascadesBySQL(ctx, c.t); err != nil {
+		return err
+	} else if bySQL {
+		if fs, err = compat.Cascades(ctx, here{c.s, c.src}, c.o.Schemas); err != nil {
+			return err
+		}
+		c.add(fs...)
+	}
 	c.o.Tell("making a schema to compile in at the target")
 	if c.scratch, c.report.Swept, err = openScratch(ctx, c.dst, c.t, c.cat.Schemas, c.has); err != nil {
 		return err

@@ -94,7 +94,7 @@ var (
 	// ErrOneServer: source and target are one server. Correct a reference.
 	ErrOneServer = errors.New("source and target are one and the same server")
 	// ErrKinds: the source is no MariaDB, or the target is no MySQL of 8.0.21 or later. Correct a reference.
-	ErrKinds = errors.New("a MariaDB is compared with a MySQL")
+	ErrKinds = errors.New("the source is to be a MariaDB, and the target a MySQL")
 	// ErrNoSchema: a server hasn't the schema. Correct the name; or copy it first.
 	ErrNoSchema = errors.New("no such schema")
 	// ErrDefinitions: a definition changed while rows were compared. Try again when nobody changes any.

@@ -121,6 +121,13 @@ func (c *compare) servers(ctx context.Context, conns [2]*sql.DB) error {
 	switch {
 	case src.Version == dst.Version && is[0] == is[1]:
 		return fmt.Errorf("%s and %s: %w", src.Name, dst.Name, ErrOneServer)
+	}
+	return Kinds(src, dst)
+}
+
+// Kinds: the source is a MariaDB and the target a MySQL that this program knows; else ErrKinds.
+func Kinds(src, dst ServerVersion) error {
+	switch {
 	case !strings.Contains(src.Version, "MariaDB"):
 		return fmt.Errorf("%w: %s is %s and no MariaDB", ErrKinds, src.Name, src.Version)
 	case strings.Contains(dst.Version, "MariaDB") || Version(dst.Version) < oldest:
@@ -141,8 +148,8 @@ func (c *compare) catalog(ctx context.Context, db *sql.DB) (Catalog, error) {
 	if err := s.privileges(ctx, c.o.Schemas); err != nil {
 		return Catalog{}, fmt.Errorf("look at the account's privileges: %w", err)
 	}
-	if s.out.Findings != nil {
-		return Catalog{}, fmt.Errorf("%w: %w", ErrPrivileges, &RefusedError{s.out.Findings})
+	if err := s.out.Lacks(); err != nil {
+		return Catalog{}, err
 	}
 	for _, name := range c.o.Schemas {
 		if err := s.schema(ctx, name); err != nil {
@@ -163,7 +170,10 @@ func (c *compare) target(ctx context.Context, db *sql.DB) (there []object, colla
 			return nil, nil, nil, err
 		}
 		if len(known) == 0 {
-			return nil, nil, nil, fmt.Errorf("schema %s: %w, or the account may see nothing of it", name, ErrNoSchema)
+			if _, err := ask.Column(ctx, db, "SHOW TABLES FROM "+ddl.Quote(name)); ask.Denied(err) { // it may be there
+				return nil, nil, nil, &placed{c.dst.denied(ctx, ddl.Quote(name)+".*", err)}
+			}
+			return nil, nil, nil, fmt.Errorf("schema %s: %w", name, ErrNoSchema)
 		}
 		objects, err := ask.Each(ctx, db, func(r *sql.Rows) (object, error) {
 			o := object{Schema: name}

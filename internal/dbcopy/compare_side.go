@@ -78,16 +78,16 @@ func (s *side) explain(ctx context.Context, on string, err error) error {
 // denied adds the statement that gives what is lacked. "SELECT command denied to user ..." are both servers' words; which table it is in
 // full, MySQL doesn't say.
 func (s *side) denied(ctx context.Context, on string, err error) error {
-	grantee := "the account"
-	var user string
-	if s.db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&user) == nil {
-		if at := strings.LastIndexByte(user, '@'); at >= 0 {
-			grantee = "'" + user[:at] + "'@'" + user[at+1:] + "'"
-		}
+	grantee, gerr := ask.Grantee(ctx, s.db)
+	if gerr != nil { // what is lacked is said all the same
+		grantee = "the account"
 	}
 	what := "SELECT"
 	if text, _, ok := strings.Cut(err.Error(), " command denied "); ok {
 		what = text[strings.LastIndex(text, ": ")+1:]
+	}
+	if strings.Contains(what, "with locking clause") { // MySQL's words: a repair locks the rows that it writes
+		what = "SELECT, INSERT, DELETE"
 	}
 	if on == "" {
 		on = "the table"

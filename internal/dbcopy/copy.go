@@ -77,8 +77,6 @@ var (
 	// ErrOtherDefinitions: the target has a half-made copy of the same schemas as they were defined before. Drop it, as the message
 	// says, and copy again.
 	ErrOtherDefinitions = errors.New("definitions at the source were changed since this copy was begun")
-	// ErrCopyPrivileges: the account may not do at the target what a copy does. Type what the message says.
-	ErrCopyPrivileges = errors.New("the account lacks a privilege at the target")
 	// errSource is an error of the source: another try at the target is no help.
 	errSource = errors.New("read the source")
 )
@@ -119,7 +117,7 @@ type copier struct {
 // Two copies at once: the one that began later takes over, the other ends with ErrFenced.
 //
 // *RefusedError, ErrOtherRun, ErrOtherDefinitions, ErrFenced, ErrLost, *TargetFullError, *TooLongError, *DifferentError when a
-// checksum isn't the same, *objects.DifferentError and, of views, *objects.NotMadeError, ErrCopyPrivileges. Functions and procedures
+// checksum isn't the same, *objects.DifferentError and, of views, *objects.NotMadeError, ErrDenied at the target. Functions and procedures
 // that the target doesn't take are no error: Copied.NotMade.
 func Copy(ctx context.Context, src *Source, dst *Target, o CopyOptions) (Copied, error) {
 	o.Workers, o.ChunkBytes, o.DeferBytes = cmp.Or(o.Workers, defaultWorkers), cmp.Or(o.ChunkBytes, defaultChunkBytes), cmp.Or(o.DeferBytes, defaultDefer)
@@ -137,7 +135,7 @@ func Copy(ctx context.Context, src *Source, dst *Target, o CopyOptions) (Copied,
 	began := time.Now()
 	err := c.run(ctx)
 	if err != nil {
-		return Copied{}, c.explain(err)
+		return Copied{}, c.explain(ctx, err)
 	}
 	c.out.Took.All = time.Since(began)
 	c.clock.report()
@@ -145,23 +143,17 @@ func Copy(ctx context.Context, src *Source, dst *Target, o CopyOptions) (Copied,
 }
 
 // explain says which server an error came from.
-func (c *copier) explain(err error) error {
+func (c *copier) explain(ctx context.Context, err error) error {
 	var refused *RefusedError
 	var differ *objects.DifferentError
 	var not *objects.NotMadeError
-	switch n := ask.Number(err); {
+	switch {
 	case errors.Is(err, errSource), errors.As(err, &refused):
 		return err // said already
 	case errors.As(err, &differ), errors.As(err, &not):
 		return fmt.Errorf("%s: %w", c.ep.Name, err)
-	case n == 1044 || n == 1142 || n == 1143 || n == 1227 || n == 1370: // access denied: schema, table, column, privilege, routine
-		grants := []string{"GRANT ALL ON `\\_slipway`.* TO the account"}
-		for _, s := range c.copts.Schemas {
-			grants = append(grants, "GRANT ALL ON "+ddl.Quote(s)+".* TO the account")
-		}
-		return fmt.Errorf("%s: %w: %w; type there: %s", c.ep.Name, ErrCopyPrivileges, err, strings.Join(grants, "; "))
 	}
-	return c.ep.Explain(err)
+	return c.ep.Denied(ctx, err, append(SchemaGrants("ALL", c.copts.Schemas), OwnGrant("ALL"))...)
 }
 
 func (c *copier) run(ctx context.Context) (err error) {
@@ -176,7 +168,7 @@ func (c *copier) run(ctx context.Context) (err error) {
 		err = c.src.ep.Explain(c.identify(ctx))
 	}
 	if err != nil {
-		return errors.Join(errSource, err)
+		return fmt.Errorf("%w: %w", errSource, err)
 	}
 	c.cat = &c.sv.Catalog
 	if err := c.openPools(); err != nil {
@@ -202,7 +194,7 @@ func (c *copier) run(ctx context.Context) (err error) {
 	if state.Run == "" || state.Phase == PhaseCompile || state.Phase == PhaseRows {
 		c.clock.doing("opening one view of the source over several connections")
 		if c.view, err = c.src.begin(ctx, &c.sv, Options{Schemas: c.copts.Schemas, Connections: c.copts.Workers + 1}); err != nil {
-			return errors.Join(errSource, err)
+			return fmt.Errorf("%w: %w", errSource, err)
 		}
 		defer c.view.close()
 		for _, conn := range c.view.conns {

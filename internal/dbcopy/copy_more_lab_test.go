@@ -184,7 +184,7 @@ func TestCopyRefused(t *testing.T) {
 	exec(t, my, "CREATE DATABASE killed")
 	exec(t, my, "CREATE USER poor@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'", "GRANT SELECT ON *.* TO poor@'127.0.0.1'")
 	defer exec(t, my, "DROP USER poor@'127.0.0.1'")
-	refuse(testSource(), NewTarget(endpoint(servers.mysql, "poor")), "GRANT ALL ON `\\_slipway`.* TO the account; GRANT ALL ON `killed`.* TO the account")
+	refuse(testSource(), NewTarget(endpoint(servers.mysql, "poor")), "GRANT ALL ON `killed`.* TO 'poor'@'127.0.0.1'; GRANT ALL ON `\\_slipway`.* TO 'poor'@'127.0.0.1'")
 	exec(t, maria, "CREATE USER poor@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'")
 	defer exec(t, maria, "DROP USER poor@'127.0.0.1'")
 	refuse(NewSource(endpoint(servers.maria, "poor")), testTarget(), "fix: GRANT SELECT ON `killed`.* TO 'poor'@'127.0.0.1'")

@@ -97,7 +97,7 @@ func (e Endpoint) Explain(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	case errors.As(err, &my):
 		switch my.Number {
-		case 1045, 1044, 1698, 1862, 3118: // access denied, to the database, no password login, expired, locked
+		case 1045, 1698, 1862, 3118: // access denied, no password login, expired, locked
 			err = fmt.Errorf("%w for user %s: %w", ErrLogin, e.User, err)
 		case 1053, 1927, 1152, 1158, 1159, 1160, 1161, 4031: // shutdown, killed, aborted, packets, idle too long
 			err = fmt.Errorf("%w: %w", ErrLost, err)

@@ -29,7 +29,7 @@ var scratchName = regexp.MustCompile(`^` + scratchPrefix + `[0-9]+$`)
 var (
 	// ErrChecking: another check uses this target right now. Wait until it is over.
 	ErrChecking = errors.New("another check uses this target")
-	// ErrNoScratch: the account may not make schemas on the target. Grant it what the message says.
+	// ErrNoScratch: the account may not make schemas on the target; it is ErrDenied too.
 	ErrNoScratch = errors.New("the account may not make a schema to compile in")
 )
 
@@ -96,8 +96,8 @@ func (s *scratch) make(ctx context.Context, name string, like Schema, has func(s
 		create += " COLLATE " + like.Collation
 	}
 	_, err := s.c.ExecContext(ctx, create)
-	if n := ask.Number(err); n == 1044 || n == 1227 || n == 1142 {
-		return fmt.Errorf("%w: %w; type there: GRANT ALL ON `\\_slipway\\_check\\_%%`.* TO the account", ErrNoScratch, err)
+	if ask.Denied(err) {
+		return fmt.Errorf("%w: %w", ErrNoScratch, err)
 	}
 	if err != nil {
 		return fmt.Errorf("make schema %s: %w", name, err)

@@ -25,6 +25,24 @@ type Survey struct {
 // Refused gives what must be dealt with before a snapshot as a *RefusedError, or nil.
 func (s *Survey) Refused() error { return refused(s.Findings) }
 
+// lacks are the refusals of privileges that the account lacks. Where there are any, definitions weren't looked at.
+func (s *Survey) lacks() (out []Finding) {
+	for _, f := range s.Findings {
+		if f.Check == "privileges" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Lacks gives them as an ErrPrivileges, or nil.
+func (s *Survey) Lacks() error {
+	if lacks := s.lacks(); lacks != nil {
+		return fmt.Errorf("%w: %w", ErrPrivileges, &RefusedError{lacks})
+	}
+	return nil
+}
+
 // surveyor reads definitions over one connection with a text session.
 type surveyor struct {
 	q   ask.Queryer
@@ -51,6 +69,9 @@ func survey(ctx context.Context, q ask.Queryer, schemas []string) (Survey, error
 	}
 	if err := s.privileges(ctx, schemas); err != nil {
 		return s.out, fmt.Errorf("look at the account's privileges: %w", err)
+	}
+	if s.out.lacks() != nil { // what it would see is a part
+		return s.out, nil
 	}
 	for _, name := range schemas {
 		if err := s.schema(ctx, name); err != nil {
@@ -90,8 +111,9 @@ func (s *surveyor) server(ctx context.Context) error {
 func (s *surveyor) replication(ctx context.Context, logUpdates bool) (replica bool, err error) {
 	masters, err := ask.Masters(ctx, s.q)
 	if ask.Number(err) == 1227 { // access denied
-		s.found("privileges", Refuse, "account", "GRANT SLAVE MONITOR ON *.* TO the account (REPLICATION CLIENT before MariaDB 10.5)", "it can't see whether the server replicates")
-		return false, nil
+		grantee, err := ask.Grantee(ctx, s.q)
+		s.found("privileges", Refuse, "account", "GRANT "+compat.SlaveMonitor(Version(s.out.Catalog.Server.Version))+" ON *.* TO "+grantee, "it can't see whether the server replicates")
+		return false, err
 	}
 	if err != nil {
 		return false, err
@@ -111,12 +133,10 @@ func (s *surveyor) replication(ctx context.Context, logUpdates bool) (replica bo
 
 // privileges: without these, the server doesn't refuse to list objects but lists fewer of them.
 func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
-	var user string
-	if err := s.q.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&user); err != nil {
+	grantee, err := ask.Grantee(ctx, s.q)
+	if err != nil {
 		return err
 	}
-	at := strings.LastIndexByte(user, '@')
-	grantee := "'" + user[:at] + "'@'" + user[at+1:] + "'"
 	global, err := ask.Each(ctx, s.q, ask.Text, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = '"+ddl.Escape(grantee)+"'")
 	if err != nil {
 		return err
@@ -129,7 +149,7 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 		}
 		for _, p := range []string{"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"} {
 			if !slices.Contains(global, p) && !slices.Contains(own, p) {
-				s.found("privileges", Refuse, "account", "GRANT "+p+" ON "+ddl.Quote(schema)+".* TO "+grantee, "%s lacks %s on %s, and the server would show a part of the schema as if it were all", user, p, schema)
+				s.found("privileges", Refuse, "account", "GRANT "+p+" ON "+ddl.Quote(schema)+".* TO "+grantee, "%s lacks %s on %s, and the server would show a part of the schema as if it were all", grantee, p, schema)
 			}
 		}
 	}
@@ -137,7 +157,7 @@ func (s *surveyor) privileges(ctx context.Context, schemas []string) error {
 		if ask.Number(err) != 1142 { // SELECT denied
 			return err
 		}
-		s.found("privileges", Refuse, "account", "GRANT SELECT ON mysql.proc TO "+grantee, "%s can't see routines, and the server would show none as if there were none", user)
+		s.found("privileges", Refuse, "account", "GRANT SELECT ON mysql.proc TO "+grantee, "%s can't see routines, and the server would show none as if there were none", grantee)
 	}
 	return nil
 }

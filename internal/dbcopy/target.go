@@ -95,7 +95,7 @@ func (t *Target) Look(ctx context.Context, schemas []string) (State, error) {
 	defer db.Close()
 	s, err := look(ctx, db, schemas)
 	if err != nil {
-		return State{}, t.ep.Explain(fmt.Errorf("look at the target: %w", err))
+		return State{}, t.ep.Denied(ctx, fmt.Errorf("look at the target: %w", err), append(SchemaGrants("SELECT", schemas), OwnGrant("SELECT"))...)
 	}
 	return s, nil
 }

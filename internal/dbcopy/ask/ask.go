@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -103,4 +104,24 @@ func Number(err error) uint16 {
 		return my.Number
 	}
 	return 0
+}
+
+// Denied: the account lacks a privilege for what it asked: on a schema, a table, a column, of an administrator, on a routine. A login
+// that is refused is another error.
+func Denied(err error) bool {
+	switch Number(err) {
+	case 1044, 1142, 1143, 1227, 1370:
+		return true
+	}
+	return false
+}
+
+// Grantee is the account that was signed in as, in the form that GRANT takes and information_schema has: 'user'@'host'.
+func Grantee(ctx context.Context, q Queryer) (string, error) {
+	var user string
+	if err := q.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&user); err != nil {
+		return "", err
+	}
+	at := strings.LastIndexByte(user, '@')
+	return "'" + user[:at] + "'@'" + user[at+1:] + "'", nil
 }

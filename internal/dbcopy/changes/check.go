@@ -32,17 +32,36 @@ func (c *checker) refuse(object, fix, f string, a ...any) {
 // All that is wrong with the settings comes at once.
 func check(ctx context.Context, db *sql.DB, src Source, from Position) (Position, error) {
 	c := &checker{db: db, src: src}
-	if err := c.settings(ctx); err != nil {
-		return from, src.Endpoint.Explain(err)
-	}
-	if len(c.found) > 0 {
-		return from, fmt.Errorf("%s: %w", src.Endpoint.Name, &dbcopy.RefusedError{Findings: c.found})
+	if err := c.refused(ctx); err != nil {
+		return from, err
 	}
 	from, err := c.position(ctx, from)
 	if err != nil {
 		return from, fmt.Errorf("%s: %w", src.Endpoint.Name, err)
 	}
 	return from, nil
+}
+
+// Readable holds a server's settings, and what the account may, to what reading its log needs, before a position is known: all that is
+// wrong is one *dbcopy.RefusedError.
+func Readable(ctx context.Context, src Source) error {
+	db, err := src.Endpoint.Open(dbcopy.TextSession(), 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return (&checker{db: db, src: src}).refused(ctx)
+}
+
+// refused is all that settings finds.
+func (c *checker) refused(ctx context.Context) error {
+	if err := c.settings(ctx); err != nil {
+		return c.src.Endpoint.Explain(err)
+	}
+	if len(c.found) > 0 {
+		return fmt.Errorf("%s: %w", c.src.Endpoint.Name, &dbcopy.RefusedError{Findings: c.found})
+	}
+	return nil
 }
 
 func (c *checker) settings(ctx context.Context) (err error) {
@@ -95,19 +114,15 @@ func (c *checker) replica(ctx context.Context) (bool, error) {
 	}
 	masters, err := ask.Rows(ctx, c.db, query)
 	if ask.Number(err) == 1227 {
-		c.refuse("account", "GRANT "+map[value.Flavor]string{value.MariaDB: "SLAVE MONITOR (REPLICATION CLIENT before MariaDB 10.5)", value.MySQL: "REPLICATION CLIENT"}[c.src.Flavor]+" ON *.* TO "+c.account(ctx), "it may not see whether the server replicates another")
-		return false, nil
+		privilege := "REPLICATION CLIENT"
+		if c.src.Flavor == value.MariaDB {
+			privilege = compat.SlaveMonitor(dbcopy.Version(c.vars["version"]))
+		}
+		grantee, err := ask.Grantee(ctx, c.db)
+		c.refuse("account", "GRANT "+privilege+" ON *.* TO "+grantee, "it may not see whether the server replicates another")
+		return false, err
 	}
 	return len(masters) > 0, err
-}
-
-func (c *checker) account(ctx context.Context) string {
-	var user string
-	if err := c.db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&user); err != nil {
-		return "the account"
-	}
-	at := strings.LastIndexByte(user, '@')
-	return "'" + user[:at] + "'@'" + user[at+1:] + "'"
 }
 
 // privileges asks what reading the log itself doesn't: the server refuses it later and by the by.
@@ -124,10 +139,14 @@ func (c *checker) privileges(ctx context.Context) error {
 			}
 		}
 	}
+	grantee, err := ask.Grantee(ctx, c.db)
+	if err != nil {
+		return err
+	}
 	need := [][]string{{"REPLICATION SLAVE", "REPLICATION REPLICA"}, {"REPLICATION CLIENT", "BINLOG MONITOR"}}
 	for _, names := range need {
 		if !slices.Contains(all, "ALL PRIVILEGES") && !slices.ContainsFunc(names, func(n string) bool { return slices.Contains(all, n) }) {
-			c.refuse("account", "GRANT "+names[0]+" ON *.* TO "+c.account(ctx), "it lacks %s, without which it may not read the log or see where it ends", names[0])
+			c.refuse("account", "GRANT "+names[0]+" ON *.* TO "+grantee, "it lacks %s, without which it may not read the log or see where it ends", names[0])
 		}
 	}
 	return nil

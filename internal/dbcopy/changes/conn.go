@@ -244,7 +244,7 @@ func lost(err error) bool {
 // explain says which server an error came from.
 func explain(ep dbcopy.Endpoint, err error) error {
 	switch number(err) {
-	case 1045, 1044, 1698, 1862, 3118:
+	case 1045, 1698, 1862, 3118:
 		err = fmt.Errorf("%w for user %s: %w", dbcopy.ErrLogin, ep.User, err)
 	case 0:
 		err = fmt.Errorf("%w: %w", dbcopy.ErrLost, err)

@@ -13,7 +13,7 @@ import (
 // aren't carried: their passwords are known to the servers as hashes alone, and no hash of one server is the other's.
 func Accounts(ctx context.Context, source, target ask.Queryer) ([]Finding, error) {
 	rows, err := ask.Rows(ctx, source, "SELECT User, Host, COALESCE(JSON_VALUE(Priv, '$.plugin'), ''), COALESCE(JSON_QUERY(Priv, '$.auth_or'), ''), COALESCE(JSON_VALUE(Priv, '$.is_role'), '') FROM mysql.global_priv WHERE User <> 'mariadb.sys' ORDER BY User, Host")
-	if denied(err) {
+	if ask.Denied(err) {
 		return []Finding{unseen("account", "accounts and their privileges", "mysql.*")}, nil
 	}
 	if err != nil {

@@ -14,15 +14,6 @@ func in(column, name string) string {
 	return column + " = " + ddl.Literal(name) + " AND BINARY " + column + " = " + ddl.Literal(name)
 }
 
-// denied: the account may not look at this.
-func denied(err error) bool {
-	switch ask.Number(err) {
-	case 1044, 1045, 1142, 1143, 1227, 1370:
-		return true
-	}
-	return false
-}
-
 // Variables reads global variables of a server, by name; those that it doesn't have are absent.
 func Variables(ctx context.Context, q ask.Queryer, names ...string) (map[string]string, error) {
 	quoted := make([]string, len(names))

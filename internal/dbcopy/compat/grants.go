@@ -29,7 +29,7 @@ func Grants(ctx context.Context, source, target ask.Queryer, schemas []string) (
 	// An account without SELECT on mysql.* sees its own privileges alone, as if there were no others.
 	who, err := ask.Rows(ctx, source, "SELECT CONCAT('''', User, '''@''', Host, ''''), CONCAT(User, '@', Host) = CURRENT_USER() FROM mysql.global_priv"+
 		" WHERE COALESCE(JSON_VALUE(Priv, '$.is_role'), '0') NOT IN ('1', 'true') AND User NOT IN ('PUBLIC', 'mariadb.sys') ORDER BY 1")
-	if denied(err) {
+	if ask.Denied(err) {
 		return nil, false, nil
 	}
 	var held [][]string // grantee, place, privilege, columns, may grant

@@ -82,7 +82,7 @@ func Body(object, text string, own map[string]bool) (out []Finding) {
 // UserFunctions looks for functions that were loaded from libraries.
 func UserFunctions(ctx context.Context, q ask.Queryer) ([]Finding, error) {
 	rows, err := ask.Rows(ctx, q, "SELECT name, dl FROM mysql.func ORDER BY name")
-	if denied(err) {
+	if ask.Denied(err) {
 		return []Finding{unseen("udf", "loaded functions", "mysql.func")}, nil
 	}
 	if err != nil {

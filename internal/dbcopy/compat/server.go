@@ -63,3 +63,12 @@ func retention(v map[string]string) (time.Duration, bool) {
 	d, err := strconv.ParseFloat(v["expire_logs_days"], 64) // 10.6 has fractions
 	return time.Duration(d * float64(24*time.Hour)), err == nil
 }
+
+// SlaveMonitor is the privilege on *.* without which a MariaDB doesn't say whether it replicates.
+// https://mariadb.com/kb/en/grant/#slave-monitor
+func SlaveMonitor(version int) string {
+	if version < 100500 {
+		return "REPLICATION CLIENT"
+	}
+	return "SLAVE MONITOR"
+}

@@ -27,6 +27,9 @@ var (
 	ErrPast = errors.New("the target is past that position already")
 	// ErrGone: a row that the log changes isn't at the target. Somebody wrote there. Compare, repair, go on.
 	ErrGone = errors.New("the target hasn't that row")
+	// ErrCascade: the target's foreign keys don't do what the source's do (see compat.Cascades). At a row: do it there by hand, the
+	// lowest rows first, then follow again. Before anything is followed: they would leave it undone without an error; mend the keys.
+	ErrCascade = errors.New("the target's foreign keys don't do what the source's do")
 	// ErrTooLarge: a change is larger than the target takes. Raise its max_allowed_packet.
 	ErrTooLarge = errors.New("a statement is larger than the target's max_allowed_packet")
 )

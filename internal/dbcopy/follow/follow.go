@@ -27,6 +27,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
+	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -83,7 +84,7 @@ func Open(ctx context.Context, target dbcopy.Endpoint, o Options) (*Follower, er
 	f := &Follower{ep: target, o: o}
 	if err := f.open(ctx); err != nil {
 		f.Close()
-		return nil, target.Explain(err)
+		return nil, f.denied(ctx, err)
 	}
 	return f, nil
 }
@@ -119,6 +120,11 @@ func (f *Follower) open(ctx context.Context) (err error) {
 	return nil
 }
 
+// denied is Explain; of a privilege that the account lacks at the target it says what gives it.
+func (f *Follower) denied(ctx context.Context, err error) error {
+	return f.ep.Denied(ctx, err, append(dbcopy.SchemaGrants("SELECT, INSERT, UPDATE, DELETE", f.o.Schemas), dbcopy.OwnGrant("SELECT, INSERT, UPDATE, DELETE, CREATE"))...)
+}
+
 // checks is the value of foreign_key_checks while rows are applied.
 func (f *Follower) checks() string {
 	if f.o.CascadesLogged {
@@ -143,13 +149,35 @@ func (f *Follower) refused(ctx context.Context) error {
 			found = found || strings.HasPrefix(name, s+".")
 		}
 		if !found {
+			if _, err := ask.Column(ctx, f.text, "SHOW TABLES FROM "+ddl.Quote(s)); ask.Denied(err) { // it may have some
+				return err
+			}
 			bad = append(bad, fmt.Errorf("%w: schema %s has no tables there; copy it first", ErrNoTable, s))
 		}
 	}
 	if keyless := f.dict.refused(); keyless != nil {
 		bad = append(bad, fmt.Errorf("%w: %s", ErrNoKey, joined(keyless)))
 	}
+	if !f.o.CascadesLogged {
+		keys, err := f.cascades(ctx)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if k.Severity == compat.Refuse {
+				bad = append(bad, fmt.Errorf("%w: %s: %s; at the source: %s", ErrCascade, k.Object, k.What, k.Fix))
+			}
+		}
+	}
 	return errors.Join(bad...)
+}
+
+// cascades are the foreign keys that do less at this target than at the source.
+func (f *Follower) cascades(ctx context.Context) ([]compat.Finding, error) {
+	if less, err := compat.CascadesBySQL(ctx, f.text); err != nil || !less {
+		return nil, err
+	}
+	return compat.Cascades(ctx, f.text, f.o.Schemas)
 }
 
 // Tables are the source's definitions where the stream stands: those that its log is to be read by.
@@ -196,7 +224,7 @@ const (
 
 // Run follows until ctx ends or a position comes from until, which may be nil: it applies exactly to there and returns nil.
 // Connections that break are made again for as long as it takes. What stops it for good is noted on the target: a change
-// that can't be applied (*RowError), what the log can't say (*changes.StopError), another process (dbcopy.ErrFenced). All
+// that can't be applied (*RowError), a privilege that the account lacks (dbcopy.ErrDenied), what the log can't say (*changes.StopError), another process (dbcopy.ErrFenced). All
 // transactions before it are in then.
 func (f *Follower) Run(ctx context.Context, log Log, until <-chan changes.Position) error {
 	r := &run{f: f, log: log, until: until}
@@ -255,7 +283,11 @@ const noteLimit = 10 * time.Second
 
 // stopped notes why the stream stands, for status.
 func (f *Follower) stopped(ctx context.Context, why error) error {
-	why = f.ep.Explain(why)
+	var stop *changes.StopError
+	var refused *dbcopy.RefusedError
+	if !errors.As(why, &stop) && !errors.As(why, &refused) { // those are the source's
+		why = f.denied(ctx, why)
+	}
 	if errors.Is(why, dbcopy.ErrFenced) {
 		return why // the note is another's
 	}

@@ -49,6 +49,9 @@ func Tables(ctx context.Context, source dbcopy.Endpoint, schemas []string) ([]ch
 	if err != nil {
 		return nil, err
 	}
+	if err := sv.Lacks(); err != nil {
+		return nil, fmt.Errorf("%s: %w", source.Name, err)
+	}
 	var out []changes.Table
 	for _, s := range sv.Catalog.Schemas {
 		for _, t := range s.Tables {
@@ -61,11 +64,16 @@ func Tables(ctx context.Context, source dbcopy.Endpoint, schemas []string) ([]ch
 	return out, nil
 }
 
-// Forward is the log of the MariaDB that a forward stream follows.
+// Forward is the log of the MariaDB that a forward stream follows. A server whose log can't be read row by row is a
+// *dbcopy.RefusedError, before anything is done.
 func Forward(ctx context.Context, source dbcopy.Endpoint, schemas []string, tell func(string)) (ServerLog, error) {
+	src := changes.Source{Endpoint: source, Flavor: value.MariaDB}
+	if err := changes.Readable(ctx, src); err != nil {
+		return ServerLog{}, err
+	}
 	tables, err := Tables(ctx, source, schemas)
 	if err != nil {
 		return ServerLog{}, err
 	}
-	return ServerLog{changes.Source{Endpoint: source, Flavor: value.MariaDB}, changes.Options{Tables: tables, Tell: tell}}, nil
+	return ServerLog{src, changes.Options{Tables: tables, Tell: tell}}, nil
 }

@@ -96,7 +96,7 @@ func Read(ctx context.Context, target dbcopy.Endpoint, stream string) (State, er
 	defer db.Close()
 	s, err := ReadOn(ctx, db, stream)
 	if err != nil {
-		return s, target.Explain(err)
+		return s, deniedMarks(ctx, target, err)
 	}
 	return s, nil
 }
@@ -104,6 +104,27 @@ func Read(ctx context.Context, target dbcopy.Endpoint, stream string) (State, er
 // ReadOn is Read over a connection of whoever asks often. It needs a text session.
 func ReadOn(ctx context.Context, q ask.Queryer, stream string) (State, error) {
 	return readState(ctx, q, stream, "")
+}
+
+// deniedMarks is Explain, for who only reads what stands in a target.
+func deniedMarks(ctx context.Context, target dbcopy.Endpoint, err error) error {
+	return target.Denied(ctx, err, dbcopy.OwnGrant("SELECT"))
+}
+
+// Begun: a stream stands at the target, or a copy of Slipway that is over says from where one begins; else ErrNoPosition or ErrNotCopied.
+func Begun(ctx context.Context, target dbcopy.Endpoint) error {
+	if _, err := Read(ctx, target, ForwardStream); !errors.Is(err, ErrNoStream) {
+		return err
+	}
+	db, err := target.Open(dbcopy.TextSession(), 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err = copied(ctx, db); err != nil {
+		return deniedMarks(ctx, target, err)
+	}
+	return nil
 }
 
 // Applied is how far the target has the source's transactions: all before it are in, and none after it.
@@ -288,12 +309,12 @@ func Streams(ctx context.Context, target dbcopy.Endpoint) (out []State, err erro
 	for _, n := range names {
 		s, rerr := readState(ctx, db, n, "")
 		if rerr != nil {
-			return nil, target.Explain(rerr)
+			return nil, deniedMarks(ctx, target, rerr)
 		}
 		out = append(out, s)
 	}
 	if err != nil {
-		return nil, target.Explain(err)
+		return nil, deniedMarks(ctx, target, err)
 	}
 	return out, nil
 }
@@ -316,7 +337,7 @@ func Skips(ctx context.Context, target dbcopy.Endpoint, stream string) ([]Skippe
 		return nil, nil
 	}
 	if err != nil {
-		return nil, target.Explain(err)
+		return nil, deniedMarks(ctx, target, err)
 	}
 	return out, nil
 }

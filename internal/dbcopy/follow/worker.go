@@ -105,7 +105,7 @@ func (w *worker) batch(ctx context.Context, b *batch) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if passing(err) || errors.Is(err, dbcopy.ErrFenced) {
+		if passing(err) || errors.Is(err, dbcopy.ErrFenced) || ask.Denied(err) {
 			return err
 		}
 		w.r.retried.Add(1)
@@ -208,7 +208,7 @@ func (w *worker) transaction(ctx context.Context, tx *changes.Transaction, singl
 		}
 		if err := w.send(ctx); err != nil {
 			if single && !passing(err) && ctx.Err() == nil {
-				err = rowError(tx, t, &ch, err)
+				err = rowError(tx, t, &ch, w.f.cascade(ctx, t, &ch, err))
 			}
 			return err
 		}

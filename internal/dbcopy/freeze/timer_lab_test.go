@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
 const timerRun = "20261123-010203-7f3a"
@@ -40,7 +41,7 @@ func TestTimerFires(t *testing.T) {
 	}
 	const events = "SELECT GROUP_CONCAT(name, body, definer, COALESCE(starts,''), status, sql_mode, comment, character_set_client, collation_connection ORDER BY name) FROM mysql.event WHERE db = 'tm'"
 	const accounts = "SELECT GROUP_CONCAT(User, COALESCE(JSON_VALUE(Priv, '$.account_locked'), '0') ORDER BY User) FROM mysql.global_priv WHERE User IN ('tm_boss', 'root')"
-	was, who := one(t, a, events), strings.ReplaceAll(one(t, a, accounts), "false", "0")
+	was, who := dbtest.One(t, a, events), strings.ReplaceAll(dbtest.One(t, a, accounts), "false", "0")
 	ts, err := m.Triggers(t.Context(), []string{"tm"})
 	must(err)
 	es, err := m.Events(t.Context())
@@ -85,16 +86,16 @@ func TestTimerFires(t *testing.T) {
 	if !reflect.DeepEqual(again, ts) {
 		t.Errorf("triggers came back as\n%+v\nand were\n%+v", again, ts)
 	}
-	if is := one(t, a, events); is != was {
+	if is := dbtest.One(t, a, events); is != was {
 		t.Errorf("events came back as\n%s\nand were\n%s", is, was)
 	}
-	if is := strings.ReplaceAll(one(t, a, accounts), "false", "0"); is != who {
+	if is := strings.ReplaceAll(dbtest.One(t, a, accounts), "false", "0"); is != who {
 		t.Errorf("accounts are %s and were %s", is, who)
 	}
-	if at := one(t, a, "SELECT @@global.gtid_binlog_pos"); at != stopped.At.String() {
+	if at := dbtest.One(t, a, "SELECT @@global.gtid_binlog_pos"); at != stopped.At.String() {
 		t.Errorf("the log was at %s, and is at %s", stopped.At, at)
 	}
-	if n := one(t, b, "SELECT COUNT(*) FROM mysql.event WHERE name = '_slipway_thaw'"); n != "0" {
+	if n := dbtest.One(t, b, "SELECT COUNT(*) FROM mysql.event WHERE name = '_slipway_thaw'"); n != "0" {
 		t.Error("the other master has the timer")
 	}
 	if err := as(t, servers.a, "tm_boss", "tm").PingContext(t.Context()); err != nil {
@@ -137,13 +138,13 @@ func TestTimerDisarmed(t *testing.T) {
 		}
 		outcomes[fired]++
 		time.Sleep(1500 * time.Millisecond)
-		if is := one(t, a, "SELECT @@global.read_only"); (is == "0") != fired {
+		if is := dbtest.One(t, a, "SELECT @@global.read_only"); (is == "0") != fired {
 			t.Errorf("round %d: fired %t, and then read_only is %s", i, fired, is)
 		}
 		if err := m.DropTimer(t.Context(), timer); err != nil {
 			t.Fatal(err)
 		}
-		if is := one(t, a, "SELECT CONCAT(@@global.event_scheduler, (SELECT COUNT(*) FROM mysql.event WHERE name = '_slipway_thaw'))"); is != "OFF0" {
+		if is := dbtest.One(t, a, "SELECT CONCAT(@@global.event_scheduler, (SELECT COUNT(*) FROM mysql.event WHERE name = '_slipway_thaw'))"); is != "OFF0" {
 			t.Errorf("round %d leaves %s", i, is)
 		}
 		if err := m.Thaw(t.Context(), timer.Want); err != nil {
@@ -182,7 +183,7 @@ func TestTimerDisarmedWhileItFires(t *testing.T) {
 	}
 	eventually(t, a, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE = 'User lock' OR INFO LIKE '%_slipway_thaw%' AND ID <> CONNECTION_ID()", "0")
 	time.Sleep(300 * time.Millisecond)
-	if is := one(t, a, "SELECT @@global.read_only"); is != "1" {
+	if is := dbtest.One(t, a, "SELECT @@global.read_only"); is != "1" {
 		t.Error("it thawed the server after it was disarmed")
 	}
 }
