@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -108,6 +110,9 @@ func (s *Source) take(ctx context.Context, w *snapshot.Writer, sv *Survey, o Opt
 		return snapshot.Rows{}, err
 	}
 	defer v.close()
+	if sv.Catalog.Grants, err = s.grants(ctx, o.Schemas); err != nil {
+		return snapshot.Rows{}, err
+	}
 	d := &dump{ep: s.ep, w: w, o: o}
 	d.meter.init(sv.Rows, sv.Bytes, o.Progress)
 	if err := d.run(ctx, v, &sv.Catalog); err != nil {
@@ -150,7 +155,7 @@ func (s *Source) begin(ctx context.Context, sv *Survey, o Options) (*consistent,
 			v.close()
 			return nil, err
 		}
-		same := slices.Equal(again.Catalog.definitions(), sv.Catalog.definitions())
+		same := slices.Equal(again.Catalog.definitions(), sv.Catalog.definitions()) && reflect.DeepEqual(again.Catalog.Text, sv.Catalog.Text)
 		*sv = again
 		if same {
 			sv.Catalog.Server.Connections = len(v.conns)
@@ -187,6 +192,9 @@ func (c *Catalog) objects() (out []snapshot.Object) {
 			out = append(out, snapshot.Object{Kind: "view", Name: s.Name + "." + v.Name})
 		}
 	}
+	for _, o := range c.Text.Objects {
+		out = append(out, snapshot.Object{Kind: string(o.Kind), Name: o.Schema + "." + o.Name})
+	}
 	return out
 }
 
@@ -221,6 +229,10 @@ func Summary(a *snapshot.Artifact) (snapshot.Rows, error) {
 		for _, l := range s.LeftOut {
 			r.LeftOut = append(r.LeftOut, l.in(s.Name))
 		}
+	}
+	r.Routines = int64(len(c.Text.Of(objects.Still)))
+	for _, o := range c.Text.Of(objects.Acting) {
+		r.LeftOut = append(r.LeftOut, o.String())
 	}
 	return r, nil
 }

@@ -87,8 +87,8 @@ func (s *Store) Open(id ID, p Part) (*Artifact, error) {
 	if err := json.Unmarshal(was.Manifest, &version); err != nil {
 		return fail(fmt.Errorf("%s: %w: %w", manifestName, ErrDamaged, err))
 	}
-	if version.Format != Format {
-		return fail(fmt.Errorf("%w %d, and this program reads format %d; take a new snapshot", ErrFormat, version.Format, Format))
+	if version.Format < 1 || version.Format > Format {
+		return fail(fmt.Errorf("%w %d, and this program reads formats 1 to %d; use the version of this program that made it, or take a new snapshot", ErrFormat, version.Format, Format))
 	}
 	var detail json.RawMessage
 	a := &Artifact{Manifest: Manifest{Detail: &detail}, Digest: was.SHA256, dir: dir}

@@ -65,12 +65,13 @@ var (
 	ErrNotOwner = errors.New("snapshot belongs to another run")
 	// ErrDamaged: a file or the manifest is not what was written. The artifact can't be used; make another.
 	ErrDamaged = errors.New("snapshot is damaged")
-	// ErrFormat: another version of this program made it.
+	// ErrFormat: a later version of this program made it. Use that one, or take a new snapshot.
 	ErrFormat = errors.New("it has format")
 )
 
-// Format is the version of the manifest and of the directory's layout. A reader refuses any other.
-const Format = 1
+// Format is the version of the manifest and of the layout that is written. A reader reads all up to it and refuses later ones. In
+// format 1 a database's detail had no text of functions, procedures, triggers and events, and no grants.
+const Format = 2
 
 // Manifest says what a part holds.
 type Manifest struct {
@@ -124,10 +125,11 @@ type Rows struct {
 	Position Position `json:"position"`
 	Tables   int64    `json:"tables"`
 	Views    int64    `json:"views"`
+	Routines int64    `json:"routines"` // functions, procedures and packages
 	Rows     int64    `json:"rows"`
 	Bytes    int64    `json:"bytes"`    // of values
 	Stored   int64    `json:"stored"`   // on disk
-	LeftOut  []string `json:"left_out"` // objects that are not carried, by name
+	LeftOut  []string `json:"left_out"` // what a load doesn't make, by name: triggers and events
 }
 
 // Files is what the step that takes a snapshot of a tree hands on (journaled; no secret).

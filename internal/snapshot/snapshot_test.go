@@ -411,16 +411,28 @@ func TestNames(t *testing.T) {
 func TestOtherFormat(t *testing.T) {
 	s := newStore(t)
 	a := make2(t, s, 1)
-	m := a.Manifest
-	m.Format = Format + 1
-	b, err := seal(m)
-	if err != nil {
-		t.Fatal(err)
+	in := func(format int) {
+		t.Helper()
+		m := a.Manifest
+		m.Format = format
+		b, err := seal(m)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(s.whole(run, MariaDB), manifestName), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(filepath.Join(s.whole(run, MariaDB), manifestName), b, 0o600); err != nil {
-		t.Fatal(err)
+	in(1)
+	if old, err := s.Open(run, MariaDB); err != nil || old.Manifest.Format != 1 || old.Verify(t.Context(), nil) != nil {
+		t.Errorf("an earlier format: %v", err)
 	}
-	if _, err := s.Open(run, MariaDB); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it has format 2, and this program reads format 1") {
+	in(0)
+	if _, err := s.Open(run, MariaDB); !errors.Is(err, ErrFormat) {
+		t.Errorf("no format: %v", err)
+	}
+	in(Format + 1)
+	if _, err := s.Open(run, MariaDB); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it has format 3, and this program reads formats 1 to 2") {
 		t.Errorf("another format: %v", err)
 	}
 	list, err := s.List(t.Context())

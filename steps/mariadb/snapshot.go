@@ -172,6 +172,9 @@ func (st Snapshot) effects(s *migrate.Scope[Look], id snapshot.ID, sv *dbcopy.Su
 		out = append(out, migrate.Effect{Verb: "read", Object: fmt.Sprintf("%d tables and %d views of schema %s on %s", len(sc.Tables), len(sc.Views), sc.Name, src),
 			Detail: "in one consistent snapshot, without a global lock"})
 	}
+	if n := len(sv.Catalog.Text.Objects); n > 0 {
+		out = append(out, migrate.Effect{Verb: "read", Object: fmt.Sprintf("the text of %d functions, procedures, triggers and events on %s", n, src)})
+	}
 	out = append(out,
 		migrate.Effect{Verb: "hold", Object: "table definitions on " + src, Detail: "ALTER, DROP, RENAME and TRUNCATE wait there until the snapshot is read, and replication behind them"},
 		migrate.Effect{Verb: "write", Object: "snapshot " + string(id) + ", part " + string(snapshot.MariaDB), Detail: "in " + s.C.Store.Dir() + "; a rollback leaves it for later rehearsals"})
