@@ -168,7 +168,7 @@ func TestArtifactOfFormat1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := store.Open(testRun, snapshot.MariaDB)
+	old, err := store.Open(t.Context(), testRun, snapshot.MariaDB)
 	if err != nil {
 		t.Fatal(err)
 	}

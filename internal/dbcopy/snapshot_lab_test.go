@@ -165,7 +165,7 @@ func readFile(t testing.TB, art *snapshot.Artifact, name string, columns int, do
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := art.Read(f)
+	r, err := art.Read(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestSourceRefused(t *testing.T) {
 	if strings.Contains(err.Error(), "bad.ok") {
 		t.Error("what is right is refused too")
 	}
-	if e, err := store.Look(testRun, snapshot.MariaDB); err != nil || e.State != snapshot.Absent {
+	if e, err := store.Look(t.Context(), testRun, snapshot.MariaDB); err != nil || e.State != snapshot.Absent {
 		t.Errorf("something was left: %v, %v", e.State, err)
 	}
 	exec(t, maria, "DROP TABLE m, ar, v, n, h, y, d, nopad", "DROP SEQUENCE s")

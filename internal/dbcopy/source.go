@@ -99,7 +99,7 @@ func (s *Source) Take(ctx context.Context, store *snapshot.Store, run snapshot.I
 	}
 	out, err := s.take(ctx, w, &sv, o)
 	if err != nil {
-		return snapshot.Rows{}, errors.Join(err, w.Abort())
+		return snapshot.Rows{}, errors.Join(err, w.Abort(ctx))
 	}
 	return out, nil
 }
@@ -362,7 +362,7 @@ func (r *tableDump) batch(ctx context.Context, query string, key []value.Column,
 			size += int64(len(vals[i]))
 			r.t.OddChoice = r.t.OddChoice || c.OddChoice(vals[i])
 		}
-		if err := r.row(vals, size); err != nil {
+		if err := r.row(ctx, vals, size); err != nil {
 			return n, err
 		}
 		if r.cur.Bytes < r.o.ChunkBytes {
@@ -400,10 +400,10 @@ func keepKey(to value.Bound, vals [][]byte, at []int) value.Bound {
 }
 
 // row writes one row into the current chunk and begins one if there is none.
-func (r *tableDump) row(vals [][]byte, size int64) (err error) {
+func (r *tableDump) row(ctx context.Context, vals [][]byte, size int64) (err error) {
 	if r.file == nil {
 		name := fmt.Sprintf("%04d-%06d.zst", r.no, len(r.t.Chunks)+1)
-		r.file, err = r.w.Create(name, fmt.Sprintf("table %s.%s, chunk %d", r.schema, r.t.Name, len(r.t.Chunks)+1))
+		r.file, err = r.w.Create(ctx, name, fmt.Sprintf("table %s.%s, chunk %d", r.schema, r.t.Name, len(r.t.Chunks)+1))
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ func (st Load) Plan(ctx context.Context, s *migrate.Scope[LoadLook], rec migrate
 			return migrate.Done(p.Want), nil
 		}
 	}
-	art, err := s.C.Snapshots.Open(snap.ID, snapshot.MariaDB)
+	art, err := s.C.Snapshots.Open(ctx, snap.ID, snapshot.MariaDB)
 	if err != nil {
 		return p, err
 	}
@@ -123,7 +123,7 @@ func ours[C any](s *migrate.Scope[C], state *dbcopy.State, snap snapshot.Rows) e
 
 // transient marks what is worth another try.
 func transient(err error) error {
-	if errors.Is(err, dbcopy.ErrLost) {
+	if errors.Is(err, dbcopy.ErrLost) || errors.Is(err, snapshot.ErrUnread) {
 		return migrate.Transient(err)
 	}
 	return err
@@ -136,7 +136,7 @@ func owner[C any](s *migrate.Scope[C]) dbcopy.Owner {
 
 // Run loads what isn't loaded yet.
 func (st Load) Run(ctx context.Context, s *migrate.Scope[LoadHand], want Loaded) (Loaded, error) {
-	art, err := s.C.Snapshots.Open(want.Snapshot, snapshot.MariaDB)
+	art, err := s.C.Snapshots.Open(ctx, want.Snapshot, snapshot.MariaDB)
 	if err != nil {
 		return want, err
 	}

@@ -144,7 +144,7 @@ func TestLoadAndVerifyForReal(t *testing.T) {
 	if err != nil || state.Run != "" || len(state.Foreign) > 0 || state.Objects > 0 {
 		t.Errorf("left after the rollback: %+v, %v", state, err)
 	}
-	if e, err := store.Look(snapshot.ID(id), snapshot.MariaDB); err != nil || e.State != snapshot.Whole {
+	if e, err := store.Look(t.Context(), snapshot.ID(id), snapshot.MariaDB); err != nil || e.State != snapshot.Whole {
 		t.Errorf("the snapshot is %s, %v", e.State, err)
 	}
 }
