@@ -49,12 +49,12 @@ func wire(w *world, inv *inventory.Inventory) runbooks.Wiring[migrate.Rehearsal]
 			return fileStore{storeHand{w, s}}, nil
 		}),
 		Unpack: migrate.Look("snapshots", volumes.OnlyArtifacts(artifacts)),
-		Digests: func(_ context.Context, f snapshot.Files) (smoke.Assets, error) {
-			art, err := artifacts.Open(f.ID, snapshot.Assets)
+		Digests: func(ctx context.Context, f snapshot.Files) (smoke.Assets, error) {
+			art, err := artifacts.Open(ctx, f.ID, snapshot.Assets)
 			if err != nil {
 				return nil, err
 			}
-			x, err := treecopy.Open(art)
+			x, err := treecopy.Open(ctx, art)
 			if err != nil {
 				return nil, err
 			}

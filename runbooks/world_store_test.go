@@ -107,13 +107,13 @@ type storeHand struct {
 	mark migrate.Stamp
 }
 
-func (h storeHand) Dir() string { return "/snapshots" }
+func (h storeHand) Where() string { return "/snapshots" }
 
-func (h storeHand) Look(id snapshot.ID, p snapshot.Part) (snapshot.Entry, error) {
+func (h storeHand) Look(ctx context.Context, id snapshot.ID, p snapshot.Part) (snapshot.Entry, error) {
 	return ask(h.w, func() (snapshot.Entry, error) {
 		e := snapshot.Entry{ID: id, Part: p, State: h.w.store.state[p]}
 		if e.State == snapshot.Whole {
-			return h.w.store.disk.Look(id, p)
+			return h.w.store.disk.Look(ctx, id, p)
 		}
 		if e.State == "" || id != runID {
 			e.State = snapshot.Absent
@@ -122,11 +122,11 @@ func (h storeHand) Look(id snapshot.ID, p snapshot.Part) (snapshot.Entry, error)
 	})
 }
 
-func (h storeHand) Open(id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error) {
+func (h storeHand) Open(ctx context.Context, id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error) {
 	return ask(h.w, func() (*snapshot.Artifact, error) {
 		switch h.w.store.state[p] {
 		case snapshot.Whole:
-			return h.w.store.disk.Open(id, p)
+			return h.w.store.disk.Open(ctx, id, p)
 		case snapshot.Half:
 			return nil, snapshot.ErrHalf
 		}
@@ -148,7 +148,7 @@ func (h storeHand) take(id snapshot.ID, p snapshot.Part) error {
 	})
 }
 
-func (h storeHand) Discard(owner, id snapshot.ID, p snapshot.Part) error {
+func (h storeHand) Discard(_ context.Context, owner, id snapshot.ID, p snapshot.Part) error {
 	state, err := ask(h.w, func() (snapshot.State, error) { return h.w.store.state[p], nil })
 	if err != nil || state != snapshot.Half {
 		return err
@@ -165,22 +165,22 @@ type (
 	fileStore struct{ storeHand }
 )
 
-func (s rowStore) Take(_ context.Context, src mariadb.Source, run snapshot.ID, _ dbcopy.Options) (snapshot.Rows, error) {
+func (s rowStore) Take(ctx context.Context, src mariadb.Source, run snapshot.ID, _ dbcopy.Options) (snapshot.Rows, error) {
 	if err := s.take(run, snapshot.MariaDB); err != nil {
 		return snapshot.Rows{}, err
 	}
-	art, err := s.Open(run, snapshot.MariaDB)
+	art, err := s.Open(ctx, run, snapshot.MariaDB)
 	if err != nil {
 		return snapshot.Rows{}, err
 	}
 	return dbcopy.Summary(art)
 }
 
-func (s fileStore) Take(_ context.Context, src gluster.Source, run snapshot.ID, _ treecopy.Options) (*snapshot.Artifact, error) {
+func (s fileStore) Take(ctx context.Context, src gluster.Source, run snapshot.ID, _ treecopy.Options) (*snapshot.Artifact, error) {
 	if err := s.take(run, snapshot.Assets); err != nil {
 		return nil, err
 	}
-	return s.Open(run, snapshot.Assets)
+	return s.Open(ctx, run, snapshot.Assets)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

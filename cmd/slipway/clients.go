@@ -113,7 +113,7 @@ func openTarget(c *config.Config) (*target, error) {
 	e := c.Google.Endpoints
 	g, err := google.New(google.Options{
 		Key: key, CAFile: string(c.CAFile), UserAgent: userAgent(),
-		Endpoints: google.Endpoints{SQLAdmin: e.SQLAdmin, Container: e.Container, DNS: e.DNS, ResourceManager: e.ResourceManager},
+		Endpoints: google.Endpoints{SQLAdmin: e.SQLAdmin, Container: e.Container, DNS: e.DNS, ResourceManager: e.ResourceManager, Storage: e.Storage},
 	})
 	if err != nil {
 		return nil, &configError{err}

@@ -50,9 +50,9 @@ func (p *program) openRehearsal(ctx context.Context, reuse snapshot.ID, facts st
 	if err := together(noSource, noTarget, noOVH); err != nil {
 		return nil, err
 	}
-	store, err := snapshot.At(string(c.Snapshots.Directory))
+	store, err := openStore(c, tgt)
 	if err != nil {
-		return nil, &configError{err}
+		return nil, err
 	}
 	z, err := openZones(ctx, c, tgt, ovh)
 	if err != nil {
@@ -107,7 +107,7 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 			return gluster.Store{Store: store.Store}, nil
 		}),
 		Unpack:  migrate.Look("snapshots", volumes.OnlyArtifacts(store)),
-		Digests: func(_ context.Context, f snapshot.Files) (smoke.Assets, error) { return digests(store.Store, f) },
+		Digests: func(ctx context.Context, f snapshot.Files) (smoke.Assets, error) { return digests(ctx, store.Store, f) },
 
 		Project:  migrate.Look("google project", cluster.OnlyProject(tgt.google.LookAtProject(project, location))),
 		Clusters: migrate.Look("google project", cluster.OnlyLook(tgt.google.LookAtClusters(project, location))),
@@ -135,12 +135,12 @@ func wireRehearsal(c *config.Config, src *source, tgt *target, store mariadb.Sto
 }
 
 // digests are the SHA-256 sums of the files in a snapshot.
-func digests(store *snapshot.Store, f snapshot.Files) (*treecopy.Digests, error) {
-	art, err := store.Open(f.ID, snapshot.Assets)
+func digests(ctx context.Context, store *snapshot.Store, f snapshot.Files) (*treecopy.Digests, error) {
+	art, err := store.Open(ctx, f.ID, snapshot.Assets)
 	if err != nil {
 		return nil, err
 	}
-	x, err := treecopy.Open(art)
+	x, err := treecopy.Open(ctx, art)
 	if err != nil {
 		return nil, err
 	}

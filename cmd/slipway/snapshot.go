@@ -38,7 +38,7 @@ func newSnapshot(p *program) *cobra.Command {
 		Args:  none,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&dir, "directory", "", "directory of the snapshots (default: the configuration's)")
+	cmd.PersistentFlags().StringVar(&dir, "directory", "", "directory of the snapshots (default: the configuration's directory or bucket)")
 	cmd.AddCommand(&cobra.Command{
 		Use:   "list",
 		Short: "list the snapshots, oldest first, part by part",
@@ -54,14 +54,33 @@ func newSnapshot(p *program) *cobra.Command {
 }
 
 func (p *program) snapshots(dir string) (*snapshot.Store, error) {
-	if dir == "" {
-		c, _, err := config.Load(p.configFile)
-		if err != nil {
-			return nil, hint(&configError{err}, "to look at snapshots all the same, say where they are: --directory DIR")
-		}
-		dir = string(c.Snapshots.Directory)
+	if dir != "" {
+		return snapshot.At(dir)
 	}
-	return snapshot.At(dir)
+	c, _, err := config.Load(p.configFile)
+	if err != nil {
+		return nil, hint(&configError{err}, "to look at snapshots all the same, say where they are: --directory DIR")
+	}
+	var tgt *target
+	if c.Snapshots.Bucket != "" {
+		if tgt, err = openTarget(c); err != nil {
+			return nil, err
+		}
+	}
+	return openStore(c, tgt)
+}
+
+// openStore opens the configuration's store of snapshots. It dials nothing; tgt is used for a bucket alone.
+func openStore(c *config.Config, tgt *target) (*snapshot.Store, error) {
+	if c.Snapshots.Bucket != "" {
+		name, prefix := c.Snapshots.InBucket()
+		return snapshot.InBucket(tgt.google.Bucket(name), prefix), nil
+	}
+	store, err := snapshot.At(string(c.Snapshots.Directory))
+	if err != nil {
+		return nil, &configError{err}
+	}
+	return store, nil
 }
 
 func (p *program) listSnapshots(cmd *cobra.Command, dir string) error {
@@ -92,7 +111,7 @@ func (p *program) listSnapshots(cmd *cobra.Command, dir string) error {
 	}
 	return p.print(lines, func(w io.Writer) error {
 		if len(lines) == 0 {
-			_, err := fmt.Fprintf(w, "no snapshots in %s\n", store.Dir())
+			_, err := fmt.Fprintf(w, "no snapshots in %s\n", store.Where())
 			return err
 		}
 		for _, l := range lines {
@@ -135,7 +154,7 @@ func (p *program) verifySnapshot(cmd *cobra.Command, dir string, id snapshot.ID)
 	}
 	good := []part{}
 	for _, pt := range snapshot.Parts() {
-		e, err := store.Look(id, pt)
+		e, err := store.Look(cmd.Context(), id, pt)
 		if err != nil {
 			all = multierror.Append(all, err)
 			continue
@@ -143,9 +162,9 @@ func (p *program) verifySnapshot(cmd *cobra.Command, dir string, id snapshot.ID)
 		if e.State == snapshot.Absent {
 			continue
 		}
-		a, err := store.Open(id, pt)
+		a, err := store.Open(cmd.Context(), id, pt)
 		if err == nil && pt == snapshot.Assets {
-			_, err = treecopy.Open(a)
+			_, err = treecopy.Open(cmd.Context(), a)
 		}
 		if err == nil {
 			err = a.Verify(cmd.Context(), nil)
@@ -160,7 +179,7 @@ func (p *program) verifySnapshot(cmd *cobra.Command, dir string, id snapshot.ID)
 		return err
 	}
 	if len(good) == 0 {
-		return hint(fmt.Errorf("snapshot %s in %s: %w", id, store.Dir(), snapshot.ErrNotFound), "type: slipway snapshot list")
+		return hint(fmt.Errorf("snapshot %s in %s: %w", id, store.Where(), snapshot.ErrNotFound), "type: slipway snapshot list")
 	}
 	v := struct {
 		ID    snapshot.ID `json:"id"`

@@ -23,6 +23,7 @@ var (
 	secretKey = form{regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`), "use letters, digits, dashes, dots and underscores"}
 	// https://cloud.google.com/resource-manager/docs/creating-managing-projects; a domain-scoped one has a prefix.
 	projectID = form{regexp.MustCompile(`^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$`), "a project's ID has 6 to 30 lower-case letters, digits and dashes"}
+	bucketURL = form{regexp.MustCompile(`^gs://[a-z0-9][a-z0-9_.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?$`), "write gs://bucket or gs://bucket/prefix"}
 	region    = form{regexp.MustCompile(`^[a-z]+-[a-z]+[0-9]{1,2}$`), "write a region such as europe-west9"}
 	location  = form{regexp.MustCompile(`^[a-z]+-[a-z]+[0-9]{1,2}(-[a-z])?$`), "write a zone such as europe-west9-a, or a region"}
 	sqlName   = form{regexp.MustCompile(`^[0-9A-Za-z_$][0-9A-Za-z_$-]{0,63}$`), "use letters, digits, underscores and dashes, at most 64"}
@@ -153,6 +154,8 @@ func (c *Config) checkGoogle() {
 	c.https("google.endpoints.container", e.Container)
 	c.https("google.endpoints.dns", e.DNS)
 	c.https("google.endpoints.resource_manager", e.ResourceManager)
+	c.https("google.endpoints.storage", e.Storage)
+	c.must("snapshots.bucket", c.Snapshots.Bucket, bucketURL)
 
 	k := c.Cluster
 	c.must("cluster.location", k.Location, location)

@@ -118,6 +118,7 @@ type Endpoints struct {
 	Container       string `yaml:"container" json:"container"`
 	DNS             string `yaml:"dns" json:"dns"`
 	ResourceManager string `yaml:"resource_manager" json:"resource_manager"`
+	Storage         string `yaml:"storage" json:"storage"`
 }
 
 // Cluster is the cluster that a run creates.
@@ -268,7 +269,14 @@ type Row struct {
 
 // Snapshots is where artifacts are kept.
 type Snapshots struct {
-	Directory Path `yaml:"directory" json:"directory"`
+	Directory Path   `yaml:"directory" json:"directory"`
+	Bucket    string `yaml:"bucket" json:"bucket"` // gs://bucket/prefix, in the directory's place; "": none
+}
+
+// InBucket splits Bucket into the bucket's name and what the names in it begin with.
+func (s Snapshots) InBucket() (bucket, prefix string) {
+	bucket, prefix, _ = strings.Cut(strings.TrimPrefix(s.Bucket, "gs://"), "/")
+	return bucket, prefix
 }
 
 // Gates are what a run waits at for a person's word.

@@ -197,6 +197,8 @@ func TestChecks(t *testing.T) {
 		{"    - name: slipway\n      password: file:secrets/cloudsql-slipway", "    - name: shop\n      password: file:secrets/x", "user shop@% is there already"},
 		{"private_network: projects", "# private_network: projects", "nobody could reach"},
 		{"private_network: projects", "authorized_networks: [0.0.0.0/0]\n  private_network: projects", "that is everybody"},
+		{"  directory: snapshots", "  bucket: my-bucket/shop", "write gs://bucket or gs://bucket/prefix"},
+		{"  directory: snapshots", "  bucket: gs://My/shop", "write gs://bucket or gs://bucket/prefix"},
 		{"log_days: 7", "log_days: 8", "from 1 to 7"},
 		{"location: europe-west9-a", "location: us-east1-b", "is not in google.region"},
 		{"version: MYSQL_9_7", "version: MySQL 9.7", "MYSQL_9_7"},
@@ -394,4 +396,12 @@ func FuzzParse(f *testing.F) {
 			c.Digests()
 		}
 	})
+}
+
+func TestBucket(t *testing.T) {
+	for url, want := range map[string][2]string{"gs://b-1": {"b-1", ""}, "gs://b-1/": {"b-1", ""}, "gs://b-1/shop/x": {"b-1", "shop/x"}} {
+		if b, p := (config.Snapshots{Bucket: url}).InBucket(); b != want[0] || p != want[1] {
+			t.Errorf("%s: %q, %q", url, b, p)
+		}
+	}
 }

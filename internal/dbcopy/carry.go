@@ -81,15 +81,22 @@ func (t *Target) withObjects(ctx context.Context, what string, do func(*sql.Conn
 		}
 		return do(c, objects.To{Has: func(name string) bool { return slices.Contains(collations, name) }})
 	})
-	if err == nil {
-		return nil
-	}
 	var differ *objects.DifferentError
 	var not *objects.NotMadeError
-	if errors.As(err, &differ) || errors.As(err, &not) { // the server's numbers in it are no reasons to explain
-		return fmt.Errorf("%s: %w", t.ep.Name, err)
+	if err == nil || errors.As(err, &differ) || errors.As(err, &not) {
+		return explainMade(t.ep, err)
 	}
 	return t.ep.Explain(fmt.Errorf("%s: %w", what, err))
+}
+
+// explainMade is Endpoint.Explain for errors that may be of objects: the servers' numbers in those are no reasons to explain.
+func explainMade(ep Endpoint, err error) error {
+	var differ *objects.DifferentError
+	var not *objects.NotMadeError
+	if errors.As(err, &differ) || errors.As(err, &not) {
+		return fmt.Errorf("%s: %w", ep.Name, err)
+	}
+	return ep.Explain(err)
 }
 
 // oneText does something over one connection with a text session.
@@ -143,14 +150,11 @@ func (l *load) claim(ctx context.Context, c *sql.Conn, s *State) error {
 	return noteObjects(ctx, c, l.own, s.objects)
 }
 
-// grants gives the statements for the applications' accounts.
-func (c *copier) grants(ctx context.Context, target *sql.Conn) (out []string, err error) {
-	err = oneText(ctx, c.src.ep, func(q *sql.Conn) error {
-		list, seen, err := compat.Grants(ctx, here{q, c.src.ep}, target, c.copts.Schemas)
-		if seen {
-			out = append([]string{}, list...)
-		}
+// grants reads what the applications' accounts may; nil: the account may not look at others'.
+func (s *Source) grants(ctx context.Context, schemas []string) (g *compat.Grants, err error) {
+	err = oneText(ctx, s.ep, func(q *sql.Conn) error {
+		g, err = compat.ReadGrants(ctx, here{q, s.ep}, schemas)
 		return err
 	})
-	return out, err
+	return g, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -16,6 +17,10 @@ type Catalog struct {
 	Checksum string   `json:"checksum"` // how sums are made; see ChecksumName
 	Server   Server   `json:"server"`
 	Schemas  []Schema `json:"schemas"`
+	// Text is what of the schemas is text: functions, procedures, triggers, events, as the source printed them. Grants is what its
+	// accounts may on the schemas; nil: the account may not look at others'. Both are since format 2.
+	Text   objects.Set    `json:"text"`
+	Grants *compat.Grants `json:"grants,omitempty"`
 }
 
 // Server is what the source's server said of itself.
@@ -31,9 +36,9 @@ type Schema struct {
 	Name      string    `json:"name"`
 	Charset   string    `json:"charset"`
 	Collation string    `json:"collation"`
-	Tables    []Table   `json:"tables"` // by name
-	Views     []View    `json:"views"`  // by name
-	LeftOut   []LeftOut `json:"left_out"`
+	Tables    []Table   `json:"tables"`             // by name
+	Views     []View    `json:"views"`              // by name
+	LeftOut   []LeftOut `json:"left_out,omitempty"` // in format 1 alone
 }
 
 // Table is one base table.
@@ -78,7 +83,7 @@ type View struct {
 	Collation string `json:"collation"` // collation_connection when it was made: of its literals
 }
 
-// LeftOut is an object that isn't in a snapshot: a trigger, a routine, an event.
+// LeftOut is an object that isn't in a snapshot of format 1: a trigger, a routine, an event.
 type LeftOut struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`

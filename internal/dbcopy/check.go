@@ -162,7 +162,8 @@ func (c *checker) source(ctx context.Context) error {
 	}
 	for _, f := range sv.Findings {
 		switch f.Check {
-		case "trigger", "routine", "event": // said below, with what the target makes of their text
+		case string(objects.Function), string(objects.Procedure), string(objects.Trigger), string(objects.Event), string(objects.Package), string(objects.PackageBody):
+			// Said below, with what the target makes of their text.
 		default:
 			c.add(f)
 		}
@@ -175,9 +176,7 @@ func (c *checker) source(ctx context.Context) error {
 			return fmt.Errorf("look at schema %s: %w", sc.Name, err)
 		}
 	}
-	if c.set, err = objects.Read(ctx, c.s, c.cat.schemas()); err != nil {
-		return err
-	}
+	c.set = c.cat.Text
 	c.report.Objects.Stored = len(c.set.Objects)
 	fs, err := compat.UserFunctions(ctx, c.s)
 	c.add(fs...)

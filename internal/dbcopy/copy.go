@@ -162,15 +162,12 @@ func (c *copier) run(ctx context.Context) (err error) {
 		err = c.sv.Refused()
 	}
 	if err == nil {
-		c.set, err = c.src.Objects(ctx, c.copts.Schemas)
-	}
-	if err == nil {
 		err = c.src.ep.Explain(c.identify(ctx))
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errSource, err)
 	}
-	c.cat = &c.sv.Catalog
+	c.cat, c.set = &c.sv.Catalog, c.sv.Catalog.Text
 	if err := c.openPools(); err != nil {
 		return err
 	}
@@ -223,7 +220,11 @@ func (c *copier) run(ctx context.Context) (err error) {
 	if err != nil {
 		return c.watch.reason(err)
 	}
-	if c.out.Grants, err = c.grants(ctx, conn); err != nil {
+	grants, err := c.src.grants(ctx, c.copts.Schemas)
+	if err != nil {
+		return err
+	}
+	if c.out.Grants, err = grants.Statements(ctx, conn); err != nil {
 		return err
 	}
 	c.out.Objects, c.out.NotMade = append(made.There, made.Made...), append([]Finding{}, unmade...)

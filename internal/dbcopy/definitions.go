@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
@@ -113,9 +114,20 @@ func agree(t *Table, parsed *ddl.Table) error {
 	return nil
 }
 
-// leftOut is the finding of an object that isn't in a snapshot.
-func leftOut(l LeftOut, schema string) Finding {
-	return Finding{Check: l.Kind, Severity: Leave, Object: l.in(schema), What: "a snapshot doesn't have it"}
+// notLoaded are the findings of what a snapshot has and a load doesn't make: what acts, and what no MySQL takes, as its text shows.
+func notLoaded(text objects.Set) (out []Finding) {
+	for _, o := range text.Objects {
+		if o.Kind.Part() == objects.Acting {
+			out = append(out, Finding{Check: string(o.Kind), Severity: Leave, Object: o.String(), What: "a load doesn't make it: it is made at the switch"})
+			continue
+		}
+		for _, f := range text.Text(o) {
+			if f.Severity == Refuse {
+				out = append(out, Finding{Check: string(o.Kind), Severity: Leave, Object: o.String(), What: "a load can't make it: " + f.What, Fix: f.Fix})
+			}
+		}
+	}
+	return out
 }
 
 // define writes all schemas of a catalog for a target.
@@ -140,8 +152,8 @@ func Preview(art *snapshot.Artifact) ([]Finding, error) {
 	_, found := define(&c, nil)
 	for _, s := range c.Schemas {
 		for _, l := range s.LeftOut {
-			found = append(found, leftOut(l, s.Name))
+			found = append(found, Finding{Check: l.Kind, Severity: Leave, Object: l.in(s.Name), What: "the snapshot doesn't have it: it was taken before snapshots had any"})
 		}
 	}
-	return found, nil
+	return append(found, notLoaded(c.Text)...), nil
 }

@@ -57,7 +57,7 @@ func (v *verify) findInRange(ctx context.Context, p part) error {
 	want := map[string][]byte{}
 	var order []string
 	if p.chunk.File != "" {
-		err := v.stored(p.chunk.File, len(t.Columns), func(vals [][]byte) error {
+		err := v.stored(ctx, p.chunk.File, len(t.Columns), func(vals [][]byte) error {
 			k := keyOf(vals)
 			want[k] = value.Append(nil, vals)
 			order = append(order, k)
@@ -156,7 +156,7 @@ func (v *verify) findInTable(ctx context.Context, p part) error {
 				if c.File == "" {
 					continue
 				}
-				if err := v.stored(c.File, len(t.Columns), do); err != nil {
+				if err := v.stored(ctx, c.File, len(t.Columns), do); err != nil {
 					return err
 				}
 			}
@@ -178,12 +178,12 @@ func (v *verify) findInTable(ctx context.Context, p part) error {
 
 // stored calls do with each row of a file. What do made of it counts only if stored gives no error: the file's checksum
 // is compared at its end.
-func (v *verify) stored(name string, columns int, do func([][]byte) error) error {
+func (v *verify) stored(ctx context.Context, name string, columns int, do func([][]byte) error) error {
 	file, err := v.art.File(name)
 	if err != nil {
 		return err
 	}
-	r, err := v.art.Read(file)
+	r, err := v.art.Read(ctx, file)
 	if err != nil {
 		return err
 	}

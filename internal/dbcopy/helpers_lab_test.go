@@ -41,7 +41,7 @@ func take(t testing.TB, o Options) *snapshot.Artifact {
 	if _, err := testSource().Take(t.Context(), store, testRun, o); err != nil {
 		t.Fatal(err)
 	}
-	art, err := store.Open(testRun, snapshot.MariaDB)
+	art, err := store.Open(t.Context(), testRun, snapshot.MariaDB)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (o loaderOrder) run() error {
 	if err != nil {
 		return err
 	}
-	art, err := store.Open(testRun, snapshot.MariaDB)
+	art, err := store.Open(context.Background(), testRun, snapshot.MariaDB)
 	if err != nil {
 		return err
 	}
@@ -105,11 +105,11 @@ func killSchema(t testing.TB) (*snapshot.Artifact, string) {
 	if _, err := testSource().Take(t.Context(), store, testRun, Options{Schemas: []string{"kill"}, ChunkBytes: 20_000}); err != nil {
 		t.Fatal(err)
 	}
-	art, err := store.Open(testRun, snapshot.MariaDB)
+	art, err := store.Open(t.Context(), testRun, snapshot.MariaDB)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return art, store.Dir()
+	return art, store.Where()
 }
 
 // moved fails the test unless every row is at the target once, by Verify and by the oracle.

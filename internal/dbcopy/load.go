@@ -41,7 +41,10 @@ type Loaded struct {
 	Views    int64
 	Rows     int64
 	Bytes    int64
-	Rewrites []string // what was changed in definitions
+	Rewrites []string  // what was changed in definitions
+	Routines []string  // functions and procedures that are there
+	NotMade  []Finding // and those that the target doesn't take
+	Grants   []string  // statements for the target: what the source's accounts may on the schemas. nil: it isn't known
 }
 
 // oldest is the oldest MySQL that is loaded: 8.0.21 has atomic CREATE TABLE ... SELECT and enforces CHECK.
@@ -52,13 +55,14 @@ const oldest = 80021
 // (*RefusedError), and so is an artifact whose definitions the target's own compiler doesn't take: that is tried on
 // the empty target before a row moves, and leaves it empty.
 //
-// *TargetFullError when its disk is full: nothing is lost, and a resume goes on. ErrOtherRun, ErrFenced.
+// *TargetFullError when its disk is full: nothing is lost, and a resume goes on. ErrOtherRun, ErrFenced; *objects.DifferentError and,
+// of views, *objects.NotMadeError. Functions and procedures that the target doesn't take are no error: Loaded.NotMade.
 func (t *Target) Load(ctx context.Context, art *snapshot.Artifact, own Owner, o LoadOptions) (Loaded, error) {
 	cat, err := OpenCatalog(art)
 	if err != nil {
 		return Loaded{}, err
 	}
-	l := &load{ep: t.ep, art: art, cat: &cat, own: own, o: o, id: string(art.Manifest.ID), digest: art.Digest}
+	l := &load{ep: t.ep, art: art, cat: &cat, set: cat.Text, own: own, o: o, id: string(art.Manifest.ID), digest: art.Digest}
 	if p := art.Manifest.Position; p != nil {
 		l.pos = *p
 	}
@@ -67,7 +71,7 @@ func (t *Target) Load(ctx context.Context, art *snapshot.Artifact, own Owner, o 
 	defer l.close()
 	out, err := l.run(ctx)
 	if err != nil {
-		return Loaded{}, t.ep.Explain(err)
+		return Loaded{}, explainMade(t.ep, err)
 	}
 	return out, nil
 }
@@ -152,7 +156,15 @@ func (l *load) run(ctx context.Context) (Loaded, error) {
 	if err := l.phases(ctx, c, &state); err != nil {
 		return Loaded{}, l.watch.reason(err)
 	}
-	out := Loaded{Server: state.Server, ID: snapshot.ID(l.id), Digest: l.digest, Tables: int64(len(l.defs.tables)), Views: int64(len(l.defs.views)), Rows: rows, Bytes: bytes}
+	made, unmade, err := l.still(ctx, c)
+	if err != nil {
+		return Loaded{}, l.watch.reason(err)
+	}
+	grants, err := l.cat.Grants.Statements(ctx, c)
+	if err != nil {
+		return Loaded{}, err
+	}
+	out := Loaded{Routines: append(made.There, made.Made...), NotMade: unmade, Grants: grants, Server: state.Server, ID: snapshot.ID(l.id), Digest: l.digest, Tables: int64(len(l.defs.tables)), Views: int64(len(l.defs.views)), Rows: rows, Bytes: bytes}
 	for _, f := range l.found {
 		if f.Severity == Rewrite {
 			out.Rewrites = append(out.Rewrites, f.Object+": "+f.What)

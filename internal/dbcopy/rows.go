@@ -68,12 +68,12 @@ func (f *filed) seal(_ context.Context, _ ask.Queryer, rows int64) (string, erro
 	return fmt.Sprintf("INSERT INTO %s (`file`, `rows`, `fence`) VALUES ('%s', %d, %d)", ownTable("chunk"), ddl.Escape(f.chunk.File), f.chunk.Rows, f.own.Fence), nil
 }
 
-func (f *filed) each(_ context.Context, take func([][]byte) error) error {
+func (f *filed) each(ctx context.Context, take func([][]byte) error) error {
 	file, err := f.art.File(f.chunk.File)
 	if err != nil {
 		return err
 	}
-	src, err := f.art.Read(file)
+	src, err := f.art.Read(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (f *filed) each(_ context.Context, take func([][]byte) error) error {
 			return nil
 		}
 		if err != nil {
-			if !errors.Is(err, snapshot.ErrDamaged) {
+			if !errors.Is(err, snapshot.ErrDamaged) && !errors.Is(err, snapshot.ErrUnread) {
 				err = errors.Join(errContents, err)
 			}
 			return fmt.Errorf("row %d: %w", n, err)

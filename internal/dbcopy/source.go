@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -97,7 +99,7 @@ func (s *Source) Take(ctx context.Context, store *snapshot.Store, run snapshot.I
 	}
 	out, err := s.take(ctx, w, &sv, o)
 	if err != nil {
-		return snapshot.Rows{}, errors.Join(err, w.Abort())
+		return snapshot.Rows{}, errors.Join(err, w.Abort(ctx))
 	}
 	return out, nil
 }
@@ -108,6 +110,9 @@ func (s *Source) take(ctx context.Context, w *snapshot.Writer, sv *Survey, o Opt
 		return snapshot.Rows{}, err
 	}
 	defer v.close()
+	if sv.Catalog.Grants, err = s.grants(ctx, o.Schemas); err != nil {
+		return snapshot.Rows{}, err
+	}
 	d := &dump{ep: s.ep, w: w, o: o}
 	d.meter.init(sv.Rows, sv.Bytes, o.Progress)
 	if err := d.run(ctx, v, &sv.Catalog); err != nil {
@@ -150,7 +155,7 @@ func (s *Source) begin(ctx context.Context, sv *Survey, o Options) (*consistent,
 			v.close()
 			return nil, err
 		}
-		same := slices.Equal(again.Catalog.definitions(), sv.Catalog.definitions())
+		same := slices.Equal(again.Catalog.definitions(), sv.Catalog.definitions()) && reflect.DeepEqual(again.Catalog.Text, sv.Catalog.Text)
 		*sv = again
 		if same {
 			sv.Catalog.Server.Connections = len(v.conns)
@@ -187,6 +192,9 @@ func (c *Catalog) objects() (out []snapshot.Object) {
 			out = append(out, snapshot.Object{Kind: "view", Name: s.Name + "." + v.Name})
 		}
 	}
+	for _, o := range c.Text.Objects {
+		out = append(out, snapshot.Object{Kind: string(o.Kind), Name: o.Schema + "." + o.Name})
+	}
 	return out
 }
 
@@ -221,6 +229,10 @@ func Summary(a *snapshot.Artifact) (snapshot.Rows, error) {
 		for _, l := range s.LeftOut {
 			r.LeftOut = append(r.LeftOut, l.in(s.Name))
 		}
+	}
+	r.Routines = int64(len(c.Text.Of(objects.Still)))
+	for _, o := range c.Text.Of(objects.Acting) {
+		r.LeftOut = append(r.LeftOut, o.String())
 	}
 	return r, nil
 }
@@ -350,7 +362,7 @@ func (r *tableDump) batch(ctx context.Context, query string, key []value.Column,
 			size += int64(len(vals[i]))
 			r.t.OddChoice = r.t.OddChoice || c.OddChoice(vals[i])
 		}
-		if err := r.row(vals, size); err != nil {
+		if err := r.row(ctx, vals, size); err != nil {
 			return n, err
 		}
 		if r.cur.Bytes < r.o.ChunkBytes {
@@ -388,10 +400,10 @@ func keepKey(to value.Bound, vals [][]byte, at []int) value.Bound {
 }
 
 // row writes one row into the current chunk and begins one if there is none.
-func (r *tableDump) row(vals [][]byte, size int64) (err error) {
+func (r *tableDump) row(ctx context.Context, vals [][]byte, size int64) (err error) {
 	if r.file == nil {
 		name := fmt.Sprintf("%04d-%06d.zst", r.no, len(r.t.Chunks)+1)
-		r.file, err = r.w.Create(name, fmt.Sprintf("table %s.%s, chunk %d", r.schema, r.t.Name, len(r.t.Chunks)+1))
+		r.file, err = r.w.Create(ctx, name, fmt.Sprintf("table %s.%s, chunk %d", r.schema, r.t.Name, len(r.t.Chunks)+1))
 		if err != nil {
 			return err
 		}

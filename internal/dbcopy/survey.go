@@ -11,6 +11,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -79,6 +80,14 @@ func survey(ctx context.Context, q ask.Queryer, schemas []string) (Survey, error
 		}
 	}
 	s.rewrites()
+	if slices.ContainsFunc(s.out.Findings, func(f Finding) bool { return f.Check == "privileges" }) {
+		return s.out, nil // the server would show a part of the texts as if it were all
+	}
+	var err error
+	if s.out.Catalog.Text, err = objects.Read(ctx, q, s.out.Catalog.schemas()); err != nil {
+		return s.out, err
+	}
+	s.out.Findings = append(s.out.Findings, notLoaded(s.out.Catalog.Text)...)
 	return s.out, nil
 }
 
@@ -170,7 +179,7 @@ func named(column, name string) string {
 }
 
 func (s *surveyor) schema(ctx context.Context, name string) error {
-	sc := Schema{Name: name, Tables: []Table{}, Views: []View{}, LeftOut: []LeftOut{}}
+	sc := Schema{Name: name, Tables: []Table{}, Views: []View{}}
 	err := s.q.QueryRowContext(ctx, "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE "+named("SCHEMA_NAME", name)).Scan(&sc.Charset, &sc.Collation)
 	if errors.Is(err, sql.ErrNoRows) {
 		s.found("schema", Refuse, "schema "+name, "", "the server has no such schema")
@@ -186,7 +195,7 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 		name, kind, collation string
 		rows, bytes           int64
 	}
-	objects, err := ask.Each(ctx, s.q, func(r *sql.Rows) (o object, err error) {
+	list, err := ask.Each(ctx, s.q, func(r *sql.Rows) (o object, err error) {
 		err = r.Scan(&o.name, &o.kind, &o.collation, &o.rows, &o.bytes)
 		return o, err
 	}, "SELECT TABLE_NAME, TABLE_TYPE, COALESCE(TABLE_COLLATION,''), COALESCE(TABLE_ROWS,0), COALESCE(DATA_LENGTH,0) FROM information_schema.TABLES"+
@@ -194,7 +203,7 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range objects {
+	for _, o := range list {
 		switch o.kind {
 		case "BASE TABLE", "SYSTEM VERSIONED":
 			t, err := s.table(ctx, name, o.name, o.collation)
@@ -218,9 +227,6 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 			s.found(strings.ToLower(o.kind), Refuse, strings.ToLower(o.kind)+" "+name+"."+o.name, fix, "MySQL has no %s", strings.ToLower(o.kind))
 		}
 	}
-	if sc.LeftOut, err = s.leftOut(ctx, name); err != nil {
-		return err
-	}
 	parents, err := compat.Parents(ctx, s.q, name)
 	if err != nil {
 		return err
@@ -228,28 +234,6 @@ func (s *surveyor) schema(ctx context.Context, name string) error {
 	s.out.Findings = append(s.out.Findings, parents...)
 	s.out.Catalog.Schemas = append(s.out.Catalog.Schemas, sc)
 	return nil
-}
-
-func (s *surveyor) leftOut(ctx context.Context, schema string) ([]LeftOut, error) {
-	out := []LeftOut{}
-	for _, k := range []struct{ kind, column, query string }{
-		{"trigger", "TRIGGER_SCHEMA", "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE %s ORDER BY 1"},
-		{"routine", "db", "SELECT CONCAT(name, ' (', LOWER(type), ')') FROM mysql.proc WHERE %s ORDER BY 1"},
-		{"event", "EVENT_SCHEMA", "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE %s ORDER BY 1"},
-	} {
-		names, err := ask.Each(ctx, s.q, ask.Text, fmt.Sprintf(k.query, named(k.column, schema)))
-		if ask.Number(err) == 1142 {
-			continue // said under privileges
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range names {
-			out = append(out, LeftOut{k.kind, n})
-			s.out.Findings = append(s.out.Findings, leftOut(LeftOut{k.kind, n}, schema))
-		}
-	}
-	return out, nil
 }
 
 func (s *surveyor) view(ctx context.Context, schema, name string) (View, error) {

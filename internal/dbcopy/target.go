@@ -80,6 +80,7 @@ type State struct {
 	Position snapshot.Position
 	Chunks   int64        // that are in
 	Objects  int64        // tables and views of that load that are there
+	Routines int64        // functions and procedures of it that are
 	Foreign  []string     // objects in the schemas that no load of Slipway made
 	Missing  []string     // schemas that aren't there
 	GTID     binlog.MySQL // @@gtid_executed: what was ever written
@@ -197,9 +198,12 @@ func look(ctx context.Context, q ask.Queryer, schemas []string) (State, error) {
 			return s, err
 		}
 		for _, o := range there {
-			if ours[o] {
+			switch {
+			case ours[o] && o.Routine != "":
+				s.Routines++
+			case ours[o]:
 				s.Objects++
-			} else {
+			default:
 				s.Foreign = append(s.Foreign, strings.TrimPrefix(o.Routine+" ", " ")+schema+"."+o.Name)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/binlog"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
+	"github.com/slipway-dev/slipway/internal/dbcopy/objects"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
@@ -193,7 +194,8 @@ func (v *verify) objects(ctx context.Context, out *Verified) (definitions, error
 	if err != nil {
 		return definitions{}, fmt.Errorf("ask for collations: %w", err)
 	}
-	defs, found := define(v.cat, func(c string) bool { return slices.Contains(collations, c) })
+	to := objects.To{Has: func(c string) bool { return slices.Contains(collations, c) }}
+	defs, found := define(v.cat, to.Has)
 	if err := refused(found); err != nil {
 		return defs, err
 	}
@@ -225,13 +227,37 @@ func (v *verify) objects(ctx context.Context, out *Verified) (definitions, error
 		}
 		defs.tables = append(defs.tables, d)
 	}
+	// A function or procedure that isn't there is no difference: the load said why the target doesn't take it.
+	for _, o := range v.cat.Text.Of(objects.Still) {
+		has(object{Schema: o.Schema, Name: o.Name, Routine: string(o.Kind)})
+	}
 	var extra []Difference
 	for o := range there {
 		extra = append(extra, Difference{Object: o.Schema + "." + o.Name, What: "only the target has it"})
 	}
 	slices.SortFunc(extra, func(a, b Difference) int { return strings.Compare(a.Object, b.Object) })
 	v.diffs = append(v.diffs, extra...)
-	return defs, nil
+	return defs, v.still(ctx, db, to)
+}
+
+// still holds the functions and procedures that are there against the snapshot's.
+func (v *verify) still(ctx context.Context, db *sql.DB, to objects.To) error {
+	if v.cat.Text.Objects == nil {
+		return nil
+	}
+	c, err := db.Conn(ctx) // reading their texts changes the session's schema
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	st, err := objects.Look(ctx, c, v.cat.Text, objects.Still, to)
+	if err != nil {
+		return fmt.Errorf("look at functions and procedures: %w", err)
+	}
+	for _, d := range st.Differ {
+		v.diffs = append(v.diffs, Difference{Object: d.Object, What: strings.Join(d.What, ", ")})
+	}
+	return nil
 }
 
 // sums has the target compute all checksums and gives the parts whose checksum is another, in their order.

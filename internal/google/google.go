@@ -1,4 +1,4 @@
-// Package google speaks with the Google APIs that a migration needs (container v1, sqladmin v1, dns v1, resource manager v1). Each API is
+// Package google speaks with the Google APIs that a migration needs (container v1, sqladmin v1, dns v1, resource manager v1, storage v1). Each API is
 // handed out as a looker, which has no method that changes anything, or as a maker, which is bound to a run's stamp and changes or
 // deletes nothing that doesn't carry it. Methods that start an operation return when the operation has ended, and find an operation or
 // a thing that an earlier attempt has begun. The package imports no engine, no step and no Kubernetes client.
@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"google.golang.org/api/dns/v1"
 	"google.golang.org/api/option"
 	"google.golang.org/api/sqladmin/v1"
+	"google.golang.org/api/storage/v1"
 
 	"github.com/slipway-dev/slipway/internal/secret"
 )
@@ -43,6 +45,7 @@ type Endpoints struct {
 	Container       string
 	DNS             string
 	ResourceManager string
+	Storage         string
 }
 
 // Options say who speaks to Google, and where Google is.
@@ -64,6 +67,7 @@ type Client struct {
 	container *container.Service
 	dns       *dns.Service
 	projects  *cloudresourcemanager.Service
+	storage   *storage.Service
 
 	pace pace
 }
@@ -133,8 +137,19 @@ func New(o Options) (*Client, error) {
 	if c.projects, err = cloudresourcemanager.NewService(ctx, c.options(o.Endpoints.ResourceManager)...); err != nil {
 		return nil, fmt.Errorf("google resource manager client: %w", err)
 	}
-	c.sql.UserAgent, c.container.UserAgent, c.dns.UserAgent, c.projects.UserAgent = o.UserAgent, o.UserAgent, o.UserAgent, o.UserAgent
+	if c.storage, err = storage.NewService(ctx, c.options(storageBase(o.Endpoints.Storage))...); err != nil {
+		return nil, fmt.Errorf("google storage client: %w", err)
+	}
+	c.sql.UserAgent, c.container.UserAgent, c.dns.UserAgent, c.projects.UserAgent, c.storage.UserAgent = o.UserAgent, o.UserAgent, o.UserAgent, o.UserAgent, o.UserAgent
 	return c, nil
+}
+
+// storageBase is the address that the client of Cloud Storage wants: its methods are below storage/v1 of the API's.
+func storageBase(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	return strings.TrimSuffix(endpoint, "/") + "/storage/v1/"
 }
 
 func (c *Client) options(endpoint string) []option.ClientOption {

@@ -32,7 +32,7 @@ func labClient(t *testing.T, key string) *Client {
 	}
 	at := func(api string) string { return "https://" + api + ".google.lab/" }
 	c, err := New(Options{Key: secret.New(string(raw)), CAFile: filepath.Join(dir, "ca.pem"), UserAgent: "slipway-test",
-		Endpoints: Endpoints{at("sqladmin"), at("container"), at("dns"), at("cloudresourcemanager")}})
+		Endpoints: Endpoints{at("sqladmin"), at("container"), at("dns"), at("cloudresourcemanager"), at("storage")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func TestUnknownAuthority(t *testing.T) {
 	srv := httptest.NewTLSServer(http.NotFoundHandler())
 	defer srv.Close()
 	at := srv.URL + "/"
-	c, err := New(Options{Key: testKey(t, srv.URL+"/token"), Endpoints: Endpoints{at, at, at, at}})
+	c, err := New(Options{Key: testKey(t, srv.URL+"/token"), Endpoints: Endpoints{at, at, at, at, at}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestTokenRefused(t *testing.T) {
 	defer srv.Close()
 	s2, c2 := newScript(t) // its certificate is httptest's, as srv's is
 	o := Options{Key: testKey(t, srv.URL+"/token"), CAFile: s2.ca}
-	o.Endpoints = Endpoints{srv.URL + "/", srv.URL + "/", srv.URL + "/", srv.URL + "/"}
+	o.Endpoints = Endpoints{srv.URL + "/", srv.URL + "/", srv.URL + "/", srv.URL + "/", srv.URL + "/"}
 	bad, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func newScript(t *testing.T, calls ...call) (*script, *Client) {
 		t.Fatal(err)
 	}
 	at := s.srv.URL + "/"
-	c, err := New(Options{Key: testKey(t, s.srv.URL+"/token"), CAFile: s.ca, UserAgent: "slipway-test", Endpoints: Endpoints{at, at, at, at}})
+	c, err := New(Options{Key: testKey(t, s.srv.URL+"/token"), CAFile: s.ca, UserAgent: "slipway-test", Endpoints: Endpoints{at, at, at, at, at}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func TestMoverForReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := treecopy.Open(art)
+	x, err := treecopy.Open(t.Context(), art)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestMoverForReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y, err := treecopy.Open(big)
+	y, err := treecopy.Open(t.Context(), big)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,6 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/hashicorp/go-multierror"
@@ -49,29 +47,25 @@ type Artifact struct {
 	Manifest Manifest
 	Digest   string // SHA-256 of the manifest, hex: names this artifact's very contents
 	detail   json.RawMessage
-	dir      string
+	files    shelf
+	where    string
 }
 
 // Open reads a part's manifest; it doesn't look at the other files (see Verify). ErrNotFound, ErrHalf, ErrDamaged, ErrFormat.
-func (s *Store) Open(id ID, p Part) (*Artifact, error) {
+func (s *Store) Open(ctx context.Context, id ID, p Part) (*Artifact, error) {
 	if err := id.Check(); err != nil {
 		return nil, err
 	}
 	fail := func(err error) (*Artifact, error) {
-		return nil, fmt.Errorf("snapshot %s, %s, in %s: %w", id, p, s.dir, err)
+		return nil, fmt.Errorf("snapshot %s, %s, in %s: %w", id, p, s.Where(), err)
 	}
-	dir := s.whole(id, p)
-	b, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(dir); err == nil {
-			return fail(fmt.Errorf("%s is missing: %w", manifestName, ErrDamaged))
-		}
-		if _, err := os.Stat(s.half(id, p)); err == nil {
-			return fail(fmt.Errorf("%w; type slipway resume %s, or use another snapshot", ErrHalf, id))
-		}
-		return fail(fmt.Errorf("%w; see slipway snapshot list", ErrNotFound))
-	}
-	if err != nil {
+	b, err := s.at.manifest(ctx, id, p)
+	switch {
+	case errors.Is(err, ErrHalf):
+		return fail(fmt.Errorf("%w; type slipway resume %s, or use another snapshot", err, id))
+	case errors.Is(err, ErrNotFound):
+		return fail(fmt.Errorf("%w; see slipway snapshot list", err))
+	case err != nil:
 		return fail(err)
 	}
 	var was sealed
@@ -87,11 +81,11 @@ func (s *Store) Open(id ID, p Part) (*Artifact, error) {
 	if err := json.Unmarshal(was.Manifest, &version); err != nil {
 		return fail(fmt.Errorf("%s: %w: %w", manifestName, ErrDamaged, err))
 	}
-	if version.Format != Format {
-		return fail(fmt.Errorf("%w %d, and this program reads format %d; take a new snapshot", ErrFormat, version.Format, Format))
+	if version.Format < 1 || version.Format > Format {
+		return fail(fmt.Errorf("%w %d, and this program reads formats 1 to %d; use the version of this program that made it, or take a new snapshot", ErrFormat, version.Format, Format))
 	}
 	var detail json.RawMessage
-	a := &Artifact{Manifest: Manifest{Detail: &detail}, Digest: was.SHA256, dir: dir}
+	a := &Artifact{Manifest: Manifest{Detail: &detail}, Digest: was.SHA256, files: s.at.whole(id, p), where: s.Where() + "/" + string(id) + "/" + string(p)}
 	if err := json.Unmarshal(was.Manifest, &a.Manifest); err != nil {
 		return fail(fmt.Errorf("%s: %w: %w", manifestName, ErrDamaged, err))
 	}
@@ -121,8 +115,8 @@ func (a *Artifact) File(name string) (File, error) {
 	return a.Manifest.Files[i], nil
 }
 
-// Path is the directory that the part's files are in.
-func (a *Artifact) Path() string { return a.dir }
+// Path is the directory that the part's files are in, or the bucket and what their names begin with.
+func (a *Artifact) Path() string { return a.where }
 
 // Stored is how many bytes the part's files have on disk, without the manifest.
 func (a *Artifact) Stored() (n int64) {
@@ -132,18 +126,24 @@ func (a *Artifact) Stored() (n int64) {
 	return n
 }
 
+// ErrUnread: the disk or the bucket doesn't give what is in it now. It says nothing of the snapshot; try again.
+var ErrUnread = errors.New("snapshot can't be read now")
+
 // Read opens a file. What it yields is to be trusted only when it has ended with io.EOF: the checksum over the stored
-// bytes is compared there, and an altered file ends with ErrDamaged instead.
-func (a *Artifact) Read(f File) (io.ReadCloser, error) {
-	file, err := os.Open(filepath.Join(a.dir, f.Name))
-	if err != nil {
-		return nil, a.damaged(f, err.Error())
+// bytes is compared there, and an altered file ends with ErrDamaged instead. ErrUnread.
+func (a *Artifact) Read(ctx context.Context, f File) (io.ReadCloser, error) {
+	file, err := a.files.open(ctx, f.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, a.damaged(f, "it is missing")
 	}
-	r := &chunkReader{a: a, rec: f, file: file, sum: sha256.New()}
-	r.zip, err = zstd.NewReader(io.TeeReader(file, r.sum), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, a.unread(f, err)
+	}
+	r := &chunkReader{a: a, rec: f, file: &source{ReadCloser: file}, sum: sha256.New()}
+	r.zip, err = zstd.NewReader(io.TeeReader(r.file, r.sum), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		file.Close()
-		return nil, a.damaged(f, err.Error())
+		return nil, r.bad(err.Error())
 	}
 	return r, nil
 }
@@ -152,14 +152,39 @@ func (a *Artifact) damaged(f File, what string) error {
 	return fmt.Errorf("snapshot %s, %s: file %s (%s): %s: %w", a.Manifest.ID, a.Manifest.Part, f.Name, f.Of, what, ErrDamaged)
 }
 
+func (a *Artifact) unread(f File, err error) error {
+	return fmt.Errorf("%w: %s, %s: file %s (%s): %w", ErrUnread, a.Manifest.ID, a.Manifest.Part, f.Name, f.Of, err)
+}
+
+// source remembers why its file could not be read, which the decoder may say in other words.
+type source struct {
+	io.ReadCloser
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.ReadCloser.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
 type chunkReader struct {
 	a    *Artifact
 	rec  File
-	file *os.File
+	file *source
 	zip  *zstd.Decoder
 	sum  hash.Hash
 	n    int64
 	err  error
+}
+
+func (r *chunkReader) bad(what string) error {
+	if r.file.err != nil {
+		return r.a.unread(r.rec, r.file.err)
+	}
+	return r.a.damaged(r.rec, what)
 }
 
 func (r *chunkReader) Read(b []byte) (int, error) {
@@ -172,12 +197,12 @@ func (r *chunkReader) Read(b []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		r.err = io.EOF
 		if _, err := io.Copy(r.sum, r.file); err != nil { // what lies behind the last frame counts too
-			r.err = r.a.damaged(r.rec, err.Error())
+			r.err = r.bad(err.Error())
 		} else if hex.EncodeToString(r.sum.Sum(nil)) != r.rec.SHA256 || r.n != r.rec.Raw {
-			r.err = r.a.damaged(r.rec, "its checksum is another")
+			r.err = r.bad("its checksum is another")
 		}
 	case err != nil:
-		r.err = r.a.damaged(r.rec, err.Error())
+		r.err = r.bad(err.Error())
 	}
 	return n, r.err
 }
@@ -193,7 +218,7 @@ func (a *Artifact) Verify(ctx context.Context, progress func(done, total int64))
 	var bad *multierror.Error
 	var done int64
 	total := a.Stored()
-	known := map[string]bool{manifestName: true}
+	known := map[string]bool{}
 	for _, f := range a.Manifest.Files {
 		known[f.Name] = true
 		err := a.verifyFile(ctx, f, func(n int64) {
@@ -207,25 +232,25 @@ func (a *Artifact) Verify(ctx context.Context, progress func(done, total int64))
 		}
 		bad = multierror.Append(bad, err)
 	}
-	entries, err := os.ReadDir(a.dir)
+	names, err := a.files.names(ctx)
 	if err != nil {
 		return fmt.Errorf("verify snapshot %s, %s: %w", a.Manifest.ID, a.Manifest.Part, err)
 	}
-	for _, e := range entries {
-		if !known[e.Name()] {
-			bad = multierror.Append(bad, a.damaged(File{Name: e.Name(), Of: "unknown"}, "the manifest doesn't name it"))
+	for _, name := range names {
+		if !known[name] {
+			bad = multierror.Append(bad, a.damaged(File{Name: name, Of: "unknown"}, "the manifest doesn't name it"))
 		}
 	}
 	return errlist.OrNil(bad)
 }
 
 func (a *Artifact) verifyFile(ctx context.Context, f File, read func(int64)) error {
-	file, err := os.Open(filepath.Join(a.dir, f.Name))
+	file, err := a.files.open(ctx, f.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return a.damaged(f, "it is missing")
 	}
 	if err != nil {
-		return err
+		return a.unread(f, err)
 	}
 	defer file.Close()
 	sum, block, at := sha256.New(), make([]byte, BlockSize), int64(0)
@@ -235,7 +260,7 @@ func (a *Artifact) verifyFile(ctx context.Context, f File, read func(int64)) err
 		}
 		n, err := io.ReadFull(file, block)
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-			return fmt.Errorf("verify snapshot %s, %s: file %s (%s), after byte %d: %w", a.Manifest.ID, a.Manifest.Part, f.Name, f.Of, at, err)
+			return a.unread(f, fmt.Errorf("after byte %d: %w", at, err))
 		}
 		if n == 0 {
 			break

@@ -12,12 +12,12 @@ import (
 
 func put(t *testing.T, w *Writer, name, text string, note any) {
 	t.Helper()
-	c, err := w.Create(name, "of "+name)
+	c, err := w.Create(t.Context(), name, "of "+name)
 	if err == nil {
 		_, err = c.Write([]byte(text))
 	}
 	if err == nil && note != nil {
-		_, err = c.CloseNoted(note)
+		_, err = c.CloseNoted(t.Context(), note)
 	} else if err == nil {
 		_, err = c.Close()
 	}
@@ -40,23 +40,23 @@ func TestResumeKeepsWhatWasNoted(t *testing.T) {
 		put(t, w, n, "text of "+n, map[string]string{"is": n})
 	}
 	put(t, w, "not-noted", "x", nil)
-	if _, err := w.Create("open", "under way"); err != nil {
+	if _, err := w.Create(t.Context(), "open", "under way"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Drop("dropped"); err != nil {
+	if err := w.Drop(t.Context(), "dropped"); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Resume(t.Context(), id, Assets, 0); !errors.Is(err, ErrBusy) {
 		t.Errorf("while it is written: %v", err)
 	}
 	w.Leave()
-	half := s.half(id, Assets)
+	half := s.at.(*directory).halfPath(id, Assets)
 	b, err := os.ReadFile(filepath.Join(half, "altered"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	b[len(b)-1] ^= 1
-	if err := errors.Join(os.WriteFile(filepath.Join(half, "altered"), b, 0o600), os.Truncate(notePath(half, "torn-note"), 9)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(half, "altered"), b, 0o600), os.Truncate(filepath.Join(half, noteName("torn-note")), 9)); err != nil {
 		t.Fatal(err)
 	}
 	stopped, stop := context.WithCancel(t.Context())
@@ -72,11 +72,11 @@ func TestResumeKeepsWhatWasNoted(t *testing.T) {
 	if len(kept) != 1 || kept[0].File.Name != "good" || json.Unmarshal(kept[0].Note, &note) != nil || note["is"] != "good" {
 		t.Fatalf("kept %+v", kept)
 	}
-	c, err := w.Create("given-up", "x")
+	c, err := w.Create(t.Context(), "given-up", "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Discard(); err != nil {
+	if err := c.Discard(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	put(t, w, "later", "more", map[string]string{})
@@ -94,7 +94,7 @@ func TestResumeKeepsWhatWasNoted(t *testing.T) {
 	if err != nil || len(left) != 3 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	r, err := art.Read(kept[0].File)
+	r, err := art.Read(t.Context(), kept[0].File)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Package snapshot is the store of artifacts: what a run read from the source once and later rehearsals use again
 // without touching it.
 //
-// A store is one directory. Below it, each snapshot has a directory named by its id, which is the id of the run that
+// A store is one directory, or a prefix in a bucket (see InBucket). Below it, each snapshot has a directory named by its id, which is the id of the run that
 // made it, and in that one directory for each part ("mariadb", "assets"): files and a manifest.json. A part is
 // written under another name and renamed when its manifest, written last, is on the disk; so a part under its own
 // name is whole. A half-made part is its run's alone: only that run begins it anew or discards it.
@@ -12,7 +12,7 @@
 //
 // Directories are 0700 and files 0600: they hold customers' data.
 //
-// The package knows nothing of databases, trees, or the engine, and imports none of them. The types that one step
+// The package knows nothing of databases, trees, Google's APIs or the engine, and imports none of them. The types that one step
 // hands to another about a snapshot (Rows, Files) live here.
 package snapshot
 
@@ -65,12 +65,15 @@ var (
 	ErrNotOwner = errors.New("snapshot belongs to another run")
 	// ErrDamaged: a file or the manifest is not what was written. The artifact can't be used; make another.
 	ErrDamaged = errors.New("snapshot is damaged")
-	// ErrFormat: another version of this program made it.
+	// ErrForeign: objects are where a snapshot is to be begun, and nobody knows whose. Nothing was changed.
+	ErrForeign = errors.New("they are somebody else's")
+	// ErrFormat: a later version of this program made it. Use that one, or take a new snapshot.
 	ErrFormat = errors.New("it has format")
 )
 
-// Format is the version of the manifest and of the directory's layout. A reader refuses any other.
-const Format = 1
+// Format is the version of the manifest and of the layout that is written. A reader reads all up to it and refuses later ones. In
+// format 1 a database's detail had no text of functions, procedures, triggers and events, and no grants.
+const Format = 2
 
 // Manifest says what a part holds.
 type Manifest struct {
@@ -124,10 +127,11 @@ type Rows struct {
 	Position Position `json:"position"`
 	Tables   int64    `json:"tables"`
 	Views    int64    `json:"views"`
+	Routines int64    `json:"routines"` // functions, procedures and packages
 	Rows     int64    `json:"rows"`
 	Bytes    int64    `json:"bytes"`    // of values
 	Stored   int64    `json:"stored"`   // on disk
-	LeftOut  []string `json:"left_out"` // objects that are not carried, by name
+	LeftOut  []string `json:"left_out"` // what a load doesn't make, by name: triggers and events
 }
 
 // Files is what the step that takes a snapshot of a tree hands on (journaled; no secret).

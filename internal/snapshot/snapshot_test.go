@@ -51,7 +51,7 @@ func make2(t *testing.T, s *Store, sizes ...int) *Artifact {
 	var wg sync.WaitGroup
 	for i, n := range sizes {
 		wg.Go(func() {
-			c, err := w.Create(fmt.Sprintf("%04d.zst", i), fmt.Sprintf("table shop.t, chunk %d", i))
+			c, err := w.Create(t.Context(), fmt.Sprintf("%04d.zst", i), fmt.Sprintf("table shop.t, chunk %d", i))
 			if err != nil {
 				t.Error(err)
 				return
@@ -92,7 +92,7 @@ func TestWriteReadVerify(t *testing.T) {
 	}
 	sizes := []int{0, 1, 1000, BlockSize, 3*BlockSize + 17}
 	made := make2(t, s, sizes...)
-	a, err := s.Open(run, MariaDB)
+	a, err := s.Open(t.Context(), run, MariaDB)
 	if err != nil || a.Digest != made.Digest || a.Digest == "" {
 		t.Fatalf("opened %v, %v", a, err)
 	}
@@ -104,7 +104,7 @@ func TestWriteReadVerify(t *testing.T) {
 		t.Errorf("manifest %+v", a.Manifest)
 	}
 	for i, f := range a.Manifest.Files {
-		r, err := a.Read(f)
+		r, err := a.Read(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,13 +125,13 @@ func TestWriteReadVerify(t *testing.T) {
 	if _, err := s.Begin(t.Context(), run, MariaDB, 0); !errors.Is(err, ErrExists) {
 		t.Errorf("a whole part was begun again: %v", err)
 	}
-	if err := s.Discard(run, run, MariaDB); err != nil {
+	if err := s.Discard(t.Context(), run, run, MariaDB); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Open(run, MariaDB); err != nil {
+	if _, err := s.Open(t.Context(), run, MariaDB); err != nil {
 		t.Errorf("discard took a whole part: %v", err)
 	}
-	err = filepath.WalkDir(s.Dir(), func(path string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(s.Where(), func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func TestHalfMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := w.Create("a.zst", "x")
+		c, err := w.Create(t.Context(), "a.zst", "x")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestHalfMade(t *testing.T) {
 	}
 	state := func(want State) {
 		t.Helper()
-		if e, err := s.Look(run, Assets); err != nil || e.State != want {
+		if e, err := s.Look(t.Context(), run, Assets); err != nil || e.State != want {
 			t.Fatalf("state %v, %v; want %v", e.State, err, want)
 		}
 	}
@@ -174,31 +174,31 @@ func TestHalfMade(t *testing.T) {
 	if _, err := s.Begin(t.Context(), run, Assets, 0); !errors.Is(err, ErrBusy) {
 		t.Errorf("two writers of one part: %v", err)
 	}
-	if err := s.Discard(run, run, Assets); !errors.Is(err, ErrBusy) {
+	if err := s.Discard(t.Context(), run, run, Assets); !errors.Is(err, ErrBusy) {
 		t.Errorf("discarded under its writer: %v", err)
 	}
 	if _, err := w.Commit(t.Context(), contents()); err == nil {
 		t.Error("committed with an open file")
 	}
-	w.unlock() // what the kernel does when the process dies
+	w.Leave() // what the kernel does when the process dies
 	state(Half)
-	if _, err := s.Open(run, Assets); !errors.Is(err, ErrHalf) || !strings.Contains(err.Error(), "slipway resume "+string(run)) {
+	if _, err := s.Open(t.Context(), run, Assets); !errors.Is(err, ErrHalf) || !strings.Contains(err.Error(), "slipway resume "+string(run)) {
 		t.Errorf("opened half made: %v", err)
 	}
-	if err := s.Discard("20261123-010203-0000", run, Assets); !errors.Is(err, ErrNotOwner) {
+	if err := s.Discard(t.Context(), "20261123-010203-0000", run, Assets); !errors.Is(err, ErrNotOwner) {
 		t.Errorf("another run discarded it: %v", err)
 	}
 	state(Half)
 	w = begin() // begun anew: the name is free again
-	w.unlock()
-	if err := s.Discard(run, run, Assets); err != nil {
+	w.Leave()
+	if err := s.Discard(t.Context(), run, run, Assets); err != nil {
 		t.Error(err)
 	}
 	state(Absent)
-	if err := s.Discard(run, run, Assets); err != nil {
+	if err := s.Discard(t.Context(), run, run, Assets); err != nil {
 		t.Error("not idempotent:", err)
 	}
-	if left, err := os.ReadDir(s.Dir()); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(s.Where()); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
@@ -208,7 +208,7 @@ func TestHalfMade(t *testing.T) {
 func TestEveryByte(t *testing.T) {
 	s := newStore(t)
 	a := make2(t, s, 300, 40)
-	dir := s.whole(run, MariaDB)
+	dir := s.at.(*directory).wholePath(run, MariaDB)
 	tried := 0
 	check := func(f File, b []byte, what string) {
 		t.Helper()
@@ -219,7 +219,7 @@ func TestEveryByte(t *testing.T) {
 		if err := a.Verify(t.Context(), nil); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), f.Name+" ("+f.Of+")") {
 			t.Fatalf("%s: verify says %v", what, err)
 		}
-		r, err := a.Read(f)
+		r, err := a.Read(t.Context(), f)
 		if err == nil {
 			_, err = io.Copy(io.Discard, r)
 			r.Close()
@@ -269,7 +269,7 @@ func TestEveryByte(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, manifestName), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Open(run, MariaDB); !errors.Is(err, ErrDamaged) {
+		if _, err := s.Open(t.Context(), run, MariaDB); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("manifest's byte %d flipped: %v", i, err)
 		}
 	}
@@ -280,7 +280,7 @@ func TestPlaceOfDamage(t *testing.T) {
 	s := newStore(t)
 	a := make2(t, s, 4*BlockSize)
 	f := a.Manifest.Files[0]
-	path := filepath.Join(s.whole(run, MariaDB), f.Name)
+	path := filepath.Join(s.at.(*directory).wholePath(run, MariaDB), f.Name)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +332,7 @@ func TestDiskFull(t *testing.T) {
 	for room := int64(0); room < 3000; room += 37 {
 		s := newStore(t)
 		room := room
-		s.sys = fullDisk{mu: &sync.Mutex{}, room: &room}
+		s.at.(*directory).sys = fullDisk{mu: &sync.Mutex{}, room: &room}
 		stage, err := fill(t.Context(), s)
 		if err == nil {
 			seen["enough"] = true
@@ -340,13 +340,13 @@ func TestDiskFull(t *testing.T) {
 		}
 		seen[stage] = true
 		var full *NoSpaceError
-		if !errors.As(err, &full) || full.Dir != s.Dir() || !errors.Is(err, syscall.ENOSPC) {
+		if !errors.As(err, &full) || full.Dir != s.Where() || !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("room %d, %s: %v", room, stage, err)
 		}
-		if e, err := s.Look(run, MariaDB); err != nil || e.State != Absent {
+		if e, err := s.Look(t.Context(), run, MariaDB); err != nil || e.State != Absent {
 			t.Fatalf("room %d, %s: left %v, %v", room, stage, e.State, err)
 		}
-		if left, err := os.ReadDir(s.Dir()); err != nil || len(left) != 0 {
+		if left, err := os.ReadDir(s.Where()); err != nil || len(left) != 0 {
 			t.Fatalf("left behind: %v, %v", left, err)
 		}
 	}
@@ -364,11 +364,11 @@ func fill(ctx context.Context, s *Store) (stage string, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, w.Abort())
+			err = errors.Join(err, w.Abort(ctx))
 		}
 	}()
 	for i := range 2 {
-		c, err := w.Create(fmt.Sprintf("%d.zst", i), "x")
+		c, err := w.Create(ctx, fmt.Sprintf("%d.zst", i), "x")
 		if err != nil {
 			return "chunk", err
 		}
@@ -390,7 +390,7 @@ func TestNames(t *testing.T) {
 		if _, err := s.Begin(t.Context(), id, MariaDB, 0); err == nil {
 			t.Errorf("id %q was taken", id)
 		}
-		if _, err := s.Open(id, MariaDB); err == nil {
+		if _, err := s.Open(t.Context(), id, MariaDB); err == nil {
 			t.Errorf("id %q was opened", id)
 		}
 	}
@@ -399,11 +399,11 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"", ".x", "../x", "a/b", "manifest.json", "É"} {
-		if _, err := w.Create(name, "x"); err == nil {
+		if _, err := w.Create(t.Context(), name, "x"); err == nil {
 			t.Errorf("file name %q was taken", name)
 		}
 	}
-	if err := w.Abort(); err != nil {
+	if err := w.Abort(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -411,16 +411,28 @@ func TestNames(t *testing.T) {
 func TestOtherFormat(t *testing.T) {
 	s := newStore(t)
 	a := make2(t, s, 1)
-	m := a.Manifest
-	m.Format = Format + 1
-	b, err := seal(m)
-	if err != nil {
-		t.Fatal(err)
+	in := func(format int) {
+		t.Helper()
+		m := a.Manifest
+		m.Format = format
+		b, err := seal(m)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(s.at.(*directory).wholePath(run, MariaDB), manifestName), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(filepath.Join(s.whole(run, MariaDB), manifestName), b, 0o600); err != nil {
-		t.Fatal(err)
+	in(1)
+	if old, err := s.Open(t.Context(), run, MariaDB); err != nil || old.Manifest.Format != 1 || old.Verify(t.Context(), nil) != nil {
+		t.Errorf("an earlier format: %v", err)
 	}
-	if _, err := s.Open(run, MariaDB); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it has format 2, and this program reads format 1") {
+	in(0)
+	if _, err := s.Open(t.Context(), run, MariaDB); !errors.Is(err, ErrFormat) {
+		t.Errorf("no format: %v", err)
+	}
+	in(Format + 1)
+	if _, err := s.Open(t.Context(), run, MariaDB); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it has format 3, and this program reads formats 1 to 2") {
 		t.Errorf("another format: %v", err)
 	}
 	list, err := s.List(t.Context())

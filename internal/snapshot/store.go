@@ -5,17 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// Store is a directory of snapshots. Its methods may be called from many goroutines and processes.
-type Store struct {
-	dir string
-	sys system
-}
+// Store is a directory, or a bucket, of snapshots. Its methods may be called from many goroutines and processes.
+type Store struct{ at place }
 
 // At is the store in dir, which is made when the first snapshot is begun.
 func At(dir string) (*Store, error) {
@@ -23,28 +19,11 @@ func At(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("snapshot directory %q: %w", dir, err)
 	}
-	return &Store{abs, realSystem{}}, nil
+	return &Store{&directory{abs, realSystem{}}}, nil
 }
 
-// Dir is the store's directory, absolute.
-func (s *Store) Dir() string { return s.dir }
-
-func (s *Store) whole(id ID, p Part) string { return filepath.Join(s.dir, string(id), string(p)) }
-func (s *Store) half(id ID, p Part) string {
-	return filepath.Join(s.dir, string(id), "."+string(p)+".half")
-}
-
-// Free is how many bytes an ordinary user can still write into the store.
-func (s *Store) Free() (int64, error) {
-	dir := s.dir
-	for {
-		free, err := s.sys.free(dir)
-		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
-			return free, err
-		}
-		dir = filepath.Dir(dir)
-	}
-}
+// Where is the store's directory, absolute, or gs://bucket/prefix.
+func (s *Store) Where() string { return s.at.String() }
 
 // State is how far a part has come.
 type State string
@@ -53,7 +32,7 @@ type State string
 const (
 	Absent  State = "absent"
 	Half    State = "half"    // begun and left
-	Writing State = "writing" // a process is at it now
+	Writing State = "writing" // a process is at it now; in a bucket that can't be known, and it is Half
 	Whole   State = "whole"
 	Damaged State = "damaged" // its manifest can't be read
 	Foreign State = "foreign" // made by a program whose format this one doesn't read
@@ -72,23 +51,17 @@ type Entry struct {
 // List is what the store has, by id and part. It reads manifests and no other file. A store whose directory isn't
 // there yet is empty.
 func (s *Store) List(ctx context.Context) ([]Entry, error) {
-	dirs, err := os.ReadDir(s.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	ids, err := s.at.ids(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots: %w", err)
 	}
 	var out []Entry
-	for _, d := range dirs {
-		if !d.IsDir() || ID(d.Name()).Check() != nil {
-			continue // not ours: a stray file does no harm here
-		}
+	for _, id := range ids {
 		for _, p := range Parts() {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			e, err := s.Look(ID(d.Name()), p)
+			e, err := s.Look(ctx, id, p)
 			if err != nil {
 				return nil, err
 			}
@@ -102,12 +75,12 @@ func (s *Store) List(ctx context.Context) ([]Entry, error) {
 }
 
 // Look says how far one part has come. That a manifest can't be read is a state and no error.
-func (s *Store) Look(id ID, p Part) (Entry, error) {
+func (s *Store) Look(ctx context.Context, id ID, p Part) (Entry, error) {
 	e := Entry{ID: id, Part: p}
 	if err := id.Check(); err != nil {
 		return e, err
 	}
-	a, err := s.Open(id, p)
+	a, err := s.Open(ctx, id, p)
 	switch {
 	case err == nil:
 		e.State, e.Manifest, e.Digest = Whole, &a.Manifest, a.Digest
@@ -117,16 +90,14 @@ func (s *Store) Look(id ID, p Part) (Entry, error) {
 		e.State, e.Err = Foreign, err
 	case errors.Is(err, ErrHalf):
 		e.State = Half
-		unlock, err := lock(s.half(id, p))
+		writing, err := s.at.writing(id, p)
 		switch {
-		case errors.Is(err, ErrBusy):
-			e.State = Writing
 		case errors.Is(err, fs.ErrNotExist): // finished or discarded since we looked
-			return s.Look(id, p)
+			return s.Look(ctx, id, p)
 		case err != nil:
 			return e, fmt.Errorf("snapshot %s, %s: %w", id, p, err)
-		default:
-			unlock()
+		case writing:
+			e.State = Writing
 		}
 	case errors.Is(err, ErrNotFound):
 		e.State = Absent
@@ -137,39 +108,15 @@ func (s *Store) Look(id ID, p Part) (Entry, error) {
 }
 
 // Discard removes owner's half-made part; that there is none is fine. A whole part stays: later rehearsals use it.
-func (s *Store) Discard(owner ID, id ID, p Part) error {
+func (s *Store) Discard(ctx context.Context, owner ID, id ID, p Part) error {
 	if err := id.Check(); err != nil {
 		return err
 	}
 	if owner != id {
 		return fmt.Errorf("snapshot %s, %s: run %s may not discard it: %w", id, p, owner, ErrNotOwner)
 	}
-	unlock, err := lock(s.half(id, p))
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.dropEmpty(id)
-	}
-	if err != nil {
+	if err := s.at.discard(ctx, id, p); err != nil {
 		return fmt.Errorf("discard snapshot %s, %s: %w", id, p, err)
 	}
-	defer unlock()
-	if err := os.RemoveAll(s.half(id, p)); err != nil {
-		return fmt.Errorf("discard snapshot %s, %s: %w", id, p, err)
-	}
-	return s.dropEmpty(id)
-}
-
-// dropEmpty removes a snapshot's directory when nothing is in it.
-func (s *Store) dropEmpty(id ID) error {
-	dir := filepath.Join(s.dir, string(id))
-	left, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(left) > 0 {
-		return nil
-	}
-	if err == nil {
-		err = os.Remove(dir)
-	}
-	if err != nil {
-		return fmt.Errorf("discard snapshot %s: %w", id, err)
-	}
-	return syncDir(s.dir)
+	return nil
 }

@@ -14,17 +14,16 @@ type system interface {
 	free(dir string) (int64, error)
 }
 
-type outFile interface {
-	Write([]byte) (int, error)
-	Sync() error
-	Close() error
-}
-
 type realSystem struct{}
 
 func (realSystem) create(path string) (outFile, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	return diskFile{f}, err
 }
+
+type diskFile struct{ *os.File }
+
+func (f diskFile) giveUp() { _ = f.Close() }
 
 func (realSystem) free(dir string) (int64, error) {
 	var st unix.Statfs_t

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,9 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +28,7 @@ type Writer struct {
 	part   Part
 	begun  time.Time
 	expect int64
-	unlock func()
+	at     draft
 
 	mu     sync.Mutex
 	files  []File
@@ -44,16 +42,16 @@ type Writer struct {
 //
 // ErrExists when the part is whole (use it), ErrBusy when another process writes it, *NoSpaceError when it can't fit.
 func (s *Store) Begin(ctx context.Context, owner ID, p Part, expect int64) (*Writer, error) {
-	return s.begin(owner, p, expect, func(w *Writer) error { return w.empty(ctx) })
+	return s.begin(ctx, owner, p, expect, func(w *Writer) error { return w.empty(ctx) })
 }
 
 // begin opens a half-made part and has prepare deal with what an earlier attempt left in it.
-func (s *Store) begin(owner ID, p Part, expect int64, prepare func(*Writer) error) (*Writer, error) {
+func (s *Store) begin(ctx context.Context, owner ID, p Part, expect int64, prepare func(*Writer) error) (*Writer, error) {
 	if err := owner.Check(); err != nil {
 		return nil, err
 	}
 	w := &Writer{store: s, id: owner, part: p, begun: time.Now().UTC(), expect: expect}
-	if err := w.begin(prepare); err != nil {
+	if err := w.begin(ctx, prepare); err != nil {
 		return nil, w.explain("begin", err)
 	}
 	return w, nil
@@ -62,54 +60,32 @@ func (s *Store) begin(owner ID, p Part, expect int64, prepare func(*Writer) erro
 // leastRatio is the best compression that rows are credited with when it is asked whether they can fit.
 const leastRatio = 10
 
-func (w *Writer) begin(prepare func(*Writer) error) error {
-	half := w.store.half(w.id, w.part)
-	if err := makeDir(filepath.Dir(half)); err != nil {
-		return err
-	}
-	if _, err := os.Stat(w.store.whole(w.id, w.part)); err == nil {
-		return ErrExists
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := makeDir(half); err != nil {
-		return err
-	}
-	var err error
-	if w.unlock, err = lock(half); err != nil {
+func (w *Writer) begin(ctx context.Context, prepare func(*Writer) error) (err error) {
+	if w.at, err = w.store.at.begin(ctx, w.id, w.part); err != nil {
 		return err
 	}
 	if err = prepare(w); err == nil {
 		var free int64
-		if free, err = w.store.sys.free(half); err == nil && free < w.expect/leastRatio {
+		if free, err = w.store.at.free(); err == nil && free < w.expect/leastRatio {
 			err = syscall.ENOSPC
 		}
 	}
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		w.unlock() // told to stop: what is there can still be gone on with
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrUnread):
+		w.at.leave() // what is there can still be gone on with
 	case err != nil:
-		err = errors.Join(err, w.Abort())
+		err = errors.Join(err, w.Abort(ctx))
 	}
 	return err
 }
 
 // empty removes what an earlier attempt left.
 func (w *Writer) empty(ctx context.Context) error {
-	half := w.store.half(w.id, w.part)
-	left, err := os.ReadDir(half)
+	left, err := w.at.names(ctx)
 	if err != nil {
 		return err
 	}
-	for _, f := range left {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Join(half, f.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.at.remove(ctx, left...)
 }
 
 // NoSpaceError: the store's disk is full. Nothing is left that looks whole; after making room, resume the run.
@@ -132,7 +108,7 @@ func (e *NoSpaceError) Unwrap() error { return syscall.ENOSPC }
 
 func (w *Writer) explain(doing string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		free, ferr := w.store.Free()
+		free, ferr := w.store.at.free()
 		if ferr != nil {
 			return fmt.Errorf("%s: %w (%w)", doing, err, ferr)
 		}
@@ -142,7 +118,7 @@ func (w *Writer) explain(doing string, err error) error {
 		for _, f := range w.files {
 			raw += f.Raw
 		}
-		err = &NoSpaceError{Dir: w.store.dir, Needed: max(0, w.expect-raw), Free: free}
+		err = &NoSpaceError{Dir: w.store.Where(), Needed: max(0, w.expect-raw), Free: free}
 	}
 	return fmt.Errorf("%s snapshot %s, %s: %w", doing, w.id, w.part, err)
 }
@@ -160,20 +136,20 @@ type Chunk struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Create starts a file. name is lower-case letters, digits, dots and dashes; of says what it holds.
-func (w *Writer) Create(name, of string) (*Chunk, error) {
+// Create starts a file; ctx lasts until it is closed. name is lower-case letters, digits, dots and dashes; of says what it holds.
+func (w *Writer) Create(ctx context.Context, name, of string) (*Chunk, error) {
 	if name == "" || name[0] == '.' || name == manifestName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
 		return nil, fmt.Errorf("snapshot %s, %s: %q can't be a file's name here", w.id, w.part, name)
 	}
 	c := &Chunk{w: w, sum: sha256.New(), rec: File{Name: name, Of: of, Blocks: []uint32{}}}
 	var err error
-	if c.file, err = w.store.sys.create(filepath.Join(w.store.half(w.id, w.part), name)); err != nil {
+	if c.file, err = w.at.create(ctx, name); err != nil {
 		return nil, w.failed(of, err)
 	}
 	// One goroutine each: the callers write several files at once.
 	c.zip, err = zstd.NewWriter((*stored)(c), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 	if err != nil {
-		c.file.Close()
+		c.file.giveUp()
 		return nil, w.failed(of, err)
 	}
 	w.mu.Lock()
@@ -210,12 +186,14 @@ func (c *Chunk) Raw() int64 { return c.rec.Raw }
 
 // Close makes the file durable and gives its record, which is the manifest's once the part is committed.
 func (c *Chunk) Close() (File, error) {
-	err := c.zip.Close()
+	err := cmp.Or(c.zip.Close(), c.err)
 	if err == nil {
 		err = c.file.Sync()
 	}
-	if cerr := c.file.Close(); err == nil {
-		err = cerr
+	if err == nil {
+		err = c.file.Close()
+	} else {
+		c.file.giveUp()
 	}
 	c.w.mu.Lock()
 	c.w.open--
@@ -286,51 +264,23 @@ func (w *Writer) Commit(ctx context.Context, c Contents) (*Artifact, error) {
 	if m.Objects == nil {
 		m.Objects = []Object{}
 	}
-	half, whole := w.store.half(w.id, w.part), w.store.whole(w.id, w.part)
-	if err := w.writeManifest(half, m); err != nil {
+	b, err := seal(m)
+	if err == nil {
+		err = w.dropNotes(ctx)
+	}
+	if err == nil {
+		err = w.at.commit(ctx, b)
+	}
+	if err != nil {
 		return nil, w.explain("commit", err)
 	}
-	for _, step := range []func() error{
-		func() error { return w.dropNotes(half) },
-		func() error { return syncDir(half) },
-		func() error { return os.Rename(half, whole) },
-		func() error { return syncDir(filepath.Dir(whole)) },
-	} {
-		if err := step(); err != nil {
-			return nil, w.explain("commit", err)
-		}
-	}
-	w.unlock()
-	return w.store.Open(w.id, w.part)
+	return w.store.Open(ctx, w.id, w.part)
 }
 
-func (w *Writer) writeManifest(dir string, m Manifest) error {
-	b, err := seal(m)
-	if err != nil {
-		return err
-	}
-	tmp := filepath.Join(dir, "."+manifestName)
-	f, err := w.store.sys.create(tmp)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(b); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(dir, manifestName))
-}
-
-// Abort removes what was written. Use it when a write failed: a full disk gets its room back for the journal.
-func (w *Writer) Abort() error {
-	defer w.unlock()
-	if err := os.RemoveAll(w.store.half(w.id, w.part)); err != nil {
+// Abort removes what was written, also when ctx has ended. Use it when a write failed: a full disk gets its room back for the journal.
+func (w *Writer) Abort(ctx context.Context) error {
+	if err := w.at.abort(ctx); err != nil {
 		return fmt.Errorf("remove half-made snapshot %s, %s: %w", w.id, w.part, err)
 	}
-	return w.store.dropEmpty(w.id)
+	return nil
 }

@@ -124,7 +124,7 @@ func (t *taking) readBatch(ctx context.Context, names []Bytes) (got []Bytes, err
 	t.batches++
 	n := batchNote{Number: t.batches}
 	t.mu.Unlock()
-	chunk, err := t.w.Create(fmt.Sprintf("batch-%06d.tar.zst", n.Number), fmt.Sprintf("batch %d of files", n.Number))
+	chunk, err := t.w.Create(ctx, fmt.Sprintf("batch-%06d.tar.zst", n.Number), fmt.Sprintf("batch %d of files", n.Number))
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +150,9 @@ func (t *taking) readBatch(ctx context.Context, names []Bytes) (got []Bytes, err
 	}
 	if err != nil || len(n.Entries) == 0 {
 		t.tell(func(p *Progress) { p.Bytes, p.Files = p.Bytes-bytes, p.Files-files })
-		return got, errors.Join(err, chunk.Discard())
+		return got, errors.Join(err, chunk.Discard(ctx))
 	}
-	if _, err := chunk.CloseNoted(n); err != nil {
+	if _, err := chunk.CloseNoted(ctx, n); err != nil {
 		return nil, err
 	}
 	t.mu.Lock()

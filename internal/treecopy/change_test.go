@@ -149,7 +149,7 @@ func TestUnstable(t *testing.T) {
 	if tars != 1+o.Tries {
 		t.Errorf("it was read %d times", tars)
 	}
-	if e, err := s.Look(run, snapshot.Assets); err != nil || e.State != snapshot.Half {
+	if e, err := s.Look(t.Context(), run, snapshot.Assets); err != nil || e.State != snapshot.Half {
 		t.Errorf("the part is %s, %v", e.State, err)
 	}
 	src.before = nil
@@ -261,7 +261,7 @@ func TestCutAndResumed(t *testing.T) {
 		t.Fatalf("%d names were read before the cut", n)
 	}
 	// A torn note and a torn batch are as good as none.
-	notes, err := filepath.Glob(filepath.Join(s.Dir(), string(run), ".assets.half", ".batch-*.note"))
+	notes, err := filepath.Glob(filepath.Join(s.Where(), string(run), ".assets.half", ".batch-*.note"))
 	must(t, err)
 	if len(notes) != 3 {
 		t.Fatal(notes)
@@ -283,7 +283,7 @@ func TestCutAndResumed(t *testing.T) {
 	if d := oracle(t, from, to); d != "" {
 		t.Error(d)
 	}
-	if left, err := filepath.Glob(filepath.Join(s.Dir(), string(run), "assets", ".*")); err != nil || left != nil {
+	if left, err := filepath.Glob(filepath.Join(s.Where(), string(run), "assets", ".*")); err != nil || left != nil {
 		t.Errorf("left in the artifact: %v, %v", left, err)
 	}
 }
@@ -310,7 +310,7 @@ func TestListingFails(t *testing.T) {
 		} else {
 			t.Log(name, "->", err)
 		}
-		if _, err := s.Open(run, snapshot.Assets); !errors.Is(err, snapshot.ErrHalf) {
+		if _, err := s.Open(t.Context(), run, snapshot.Assets); !errors.Is(err, snapshot.ErrHalf) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -380,7 +380,7 @@ func TestDamagedArtifact(t *testing.T) {
 	write(t, from, "f", strings.Repeat("contents ", 1000))
 	s := store(t)
 	x := take(t, &local{t: t, dir: from}, s, small)
-	path := filepath.Join(s.Dir(), string(run), "assets", entry(x, "f").Chunk)
+	path := filepath.Join(s.Where(), string(run), "assets", entry(x, "f").Chunk)
 	b, err := os.ReadFile(path)
 	must(t, err)
 	b[len(b)/2] ^= 1

@@ -41,7 +41,7 @@ func TestIndexRefused(t *testing.T) {
 		w, err := s.Begin(t.Context(), run, snapshot.Assets, 0)
 		must(t, err)
 		for file, text := range map[string]string{"b.tar.zst": strings.Repeat("\x00", 1024), "index.zst": c.index} {
-			k, err := w.Create(file, file)
+			k, err := w.Create(t.Context(), file, file)
 			must(t, err)
 			_, err = io.WriteString(k, text)
 			must(t, err)
@@ -50,7 +50,7 @@ func TestIndexRefused(t *testing.T) {
 		}
 		art, err := w.Commit(t.Context(), snapshot.Contents{Detail: treecopy.Detail{}})
 		must(t, err)
-		if _, err = treecopy.Open(art); (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+		if _, err = treecopy.Open(t.Context(), art); (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: want %q, got %v", name, c.want, err)
 		}
 	}

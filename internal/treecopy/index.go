@@ -112,12 +112,12 @@ func (t *taking) commit(ctx context.Context, final tree) (*snapshot.Artifact, er
 	}
 	for _, f := range t.w.Files() {
 		if !used[f.Name] { // all that it has was read again later
-			if err := t.w.Drop(f.Name); err != nil {
+			if err := t.w.Drop(ctx, f.Name); err != nil {
 				return nil, err
 			}
 		}
 	}
-	c, err := t.w.Create(indexName, "index of the tree")
+	c, err := t.w.Create(ctx, indexName, "index of the tree")
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +125,11 @@ func (t *taking) commit(ctx context.Context, final tree) (*snapshot.Artifact, er
 	enc := json.NewEncoder(b)
 	for i := range entries {
 		if err := enc.Encode(&entries[i]); err != nil {
-			return nil, errors.Join(err, c.Discard())
+			return nil, errors.Join(err, c.Discard(ctx))
 		}
 	}
 	if err := b.Flush(); err != nil {
-		return nil, errors.Join(err, c.Discard())
+		return nil, errors.Join(err, c.Discard(ctx))
 	}
 	if _, err := c.Close(); err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func objects(entries []Entry) []snapshot.Object {
 }
 
 // Open reads an artifact's index, and refuses one that its own files can't bear out.
-func Open(art *snapshot.Artifact) (*Index, error) {
+func Open(ctx context.Context, art *snapshot.Artifact) (*Index, error) {
 	x := &Index{art: art}
 	if err := art.Detail(&x.Detail); err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func Open(art *snapshot.Artifact) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := art.Read(f)
+	r, err := art.Read(ctx, f)
 	if err != nil {
 		return nil, err
 	}

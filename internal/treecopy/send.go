@@ -211,7 +211,7 @@ func (s *sending) write(ctx context.Context, w io.Writer, parts []chunkPart) err
 }
 
 func (s *sending) writePart(ctx context.Context, w io.Writer, p chunkPart) error {
-	r, err := s.x.art.Read(p.file)
+	r, err := s.x.art.Read(ctx, p.file)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func Take(ctx context.Context, src Source, store *snapshot.Store, run snapshot.I
 		return art, nil
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		return nil, errors.Join(err, w.Abort())
+		return nil, errors.Join(err, w.Abort(ctx))
 	}
 	w.Leave()
 	return nil, fmt.Errorf("read %s: %w", src.Name(), err)

@@ -176,7 +176,7 @@ func take(t testing.TB, src treecopy.Source, s *snapshot.Store, o treecopy.Optio
 	if err := art.Verify(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	x, err := treecopy.Open(art)
+	x, err := treecopy.Open(t.Context(), art)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,9 @@ type Loaded struct {
 	Views    int64       `json:"views"`
 	Rows     int64       `json:"rows"`
 	Bytes    int64       `json:"bytes"`
+	Routines int64       `json:"routines"` // functions and procedures that are there
+	NotMade  []string    `json:"not_made"` // and those that the target doesn't take, each with the reason
+	Grants   []string    `json:"grants"`   // statements for the target: what the source's accounts may; nil: not known. Nobody runs them
 }
 
 const defaultTimeout = 24 * time.Hour
@@ -57,7 +60,7 @@ func (st Load) Plan(ctx context.Context, s *migrate.Scope[LoadLook], rec migrate
 	mark := migrate.Effect{Verb: "create", Object: "schema _slipway on the target", Detail: "progress, and this run's mark; dropped when the load is undone"}
 	snap, err := migrate.Value(s, st.Snapshot)
 	if errors.Is(err, migrate.ErrNotRecorded) { // a plan, before there is a snapshot
-		p.Effects = []migrate.Effect{mark, {Verb: "load", Object: "the snapshot's tables, rows and views into " + s.C.Target.Name(), Detail: "definitions are compiled there before a row moves"}}
+		p.Effects = []migrate.Effect{mark, {Verb: "load", Object: "the snapshot's tables, rows, functions, procedures and views into " + s.C.Target.Name(), Detail: "definitions are compiled there before a row moves"}}
 		return p, nil
 	}
 	if err != nil {
@@ -72,12 +75,15 @@ func (st Load) Plan(ctx context.Context, s *migrate.Scope[LoadLook], rec migrate
 	}
 	p.Want = Loaded{Snapshot: snap.ID, Digest: snap.Digest, Server: state.Server, Schemas: snap.Schemas, Tables: snap.Tables, Views: snap.Views, Rows: snap.Rows, Bytes: snap.Bytes}
 	if state.Phase == dbcopy.PhaseLoaded && state.Objects == snap.Tables+snap.Views {
-		if rec.Complete && rec.Out.Server == state.Server && rec.Out.Digest == state.Digest {
+		if rec.Complete && rec.Out.Server == state.Server && rec.Out.Digest == state.Digest && rec.Out.Routines == state.Routines {
 			return migrate.Done(rec.Out), nil
 		}
-		return migrate.Done(p.Want), nil
+		if state.Routines == snap.Routines { // else Run says which the target doesn't take
+			p.Want.Routines = state.Routines
+			return migrate.Done(p.Want), nil
+		}
 	}
-	art, err := s.C.Snapshots.Open(snap.ID, snapshot.MariaDB)
+	art, err := s.C.Snapshots.Open(ctx, snap.ID, snapshot.MariaDB)
 	if err != nil {
 		return p, err
 	}
@@ -88,11 +94,14 @@ func (st Load) Plan(ctx context.Context, s *migrate.Scope[LoadLook], rec migrate
 	if state.Run == "" {
 		p.Effects = append(p.Effects, mark)
 	}
-	p.Effects = append(p.Effects, migrate.Effect{Verb: "load", Object: fmt.Sprintf("snapshot %s: %d tables with %d rows, %d views", snap.ID, snap.Tables, snap.Rows, snap.Views),
+	p.Effects = append(p.Effects, migrate.Effect{Verb: "load", Object: fmt.Sprintf("snapshot %s: %d tables with %d rows, %d views, %d functions and procedures", snap.ID, snap.Tables, snap.Rows, snap.Views, snap.Routines),
 		Detail: fmt.Sprintf("into %s; definitions are compiled there before a row moves", s.C.Target.Name())})
 	for _, f := range found {
-		if f.Severity == dbcopy.Rewrite {
+		switch f.Severity {
+		case dbcopy.Rewrite:
 			p.Effects = append(p.Effects, migrate.Effect{Verb: "rewrite", Object: f.Object, Detail: f.What})
+		case dbcopy.Leave:
+			p.Effects = append(p.Effects, migrate.Effect{Verb: "leave out", Object: f.Object, Detail: f.What})
 		}
 	}
 	return p, nil
@@ -114,7 +123,7 @@ func ours[C any](s *migrate.Scope[C], state *dbcopy.State, snap snapshot.Rows) e
 
 // transient marks what is worth another try.
 func transient(err error) error {
-	if errors.Is(err, dbcopy.ErrLost) {
+	if errors.Is(err, dbcopy.ErrLost) || errors.Is(err, snapshot.ErrUnread) {
 		return migrate.Transient(err)
 	}
 	return err
@@ -127,7 +136,7 @@ func owner[C any](s *migrate.Scope[C]) dbcopy.Owner {
 
 // Run loads what isn't loaded yet.
 func (st Load) Run(ctx context.Context, s *migrate.Scope[LoadHand], want Loaded) (Loaded, error) {
-	art, err := s.C.Snapshots.Open(want.Snapshot, snapshot.MariaDB)
+	art, err := s.C.Snapshots.Open(ctx, want.Snapshot, snapshot.MariaDB)
 	if err != nil {
 		return want, err
 	}
@@ -139,7 +148,10 @@ func (st Load) Run(ctx context.Context, s *migrate.Scope[LoadHand], want Loaded)
 	if err != nil {
 		return want, transient(err)
 	}
-	want.Server = out.Server
+	want.Server, want.Routines, want.NotMade, want.Grants = out.Server, int64(len(out.Routines)), nil, out.Grants
+	for _, f := range out.NotMade {
+		want.NotMade = append(want.NotMade, f.String())
+	}
 	return want, nil
 }
 
@@ -164,6 +176,8 @@ func (st Load) Verify(ctx context.Context, s *migrate.Scope[LoadLook], out Loade
 		return fmt.Errorf("the target says that its load is in phase %q", state.Phase)
 	case state.Objects != out.Tables+out.Views || len(state.Foreign) > 0:
 		return fmt.Errorf("the target has %d of the %d tables and views that were loaded, and %q besides", state.Objects, out.Tables+out.Views, state.Foreign)
+	case state.Routines != out.Routines:
+		return fmt.Errorf("the target has %d of the %d functions and procedures that were made", state.Routines, out.Routines)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 // Artifacts is the store of snapshots, for reading: *snapshot.Store has more.
 type Artifacts interface {
-	Open(id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
+	Open(ctx context.Context, id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
 }
 
 // RowsLook looks at a target's tables and rows: *dbcopy.Target has more.

@@ -21,11 +21,15 @@ import (
 	"github.com/slipway-dev/slipway/migrate/steptest"
 )
 
-var servers struct{ maria, my *dbpair.Server }
+var servers struct {
+	lab       *dbpair.Lab
+	maria, my *dbpair.Server
+}
 
 func TestMain(m *testing.M) {
 	machine.Main()
 	os.Exit(dbtest.Main(m, "cloudsql", func(ctx context.Context, lab *dbpair.Lab) (err error) {
+		servers.lab = lab
 		servers.maria, servers.my, err = dbtest.Pair(ctx, lab)
 		return err
 	}))
@@ -113,7 +117,7 @@ func TestLoadAndVerifyForReal(t *testing.T) {
 	if err != nil || state.Run != "" || len(state.Foreign) > 0 || state.Objects > 0 {
 		t.Errorf("left after the rollback: %+v, %v", state, err)
 	}
-	if e, err := store.Look(snapshot.ID(id), snapshot.MariaDB); err != nil || e.State != snapshot.Whole {
+	if e, err := store.Look(t.Context(), snapshot.ID(id), snapshot.MariaDB); err != nil || e.State != snapshot.Whole {
 		t.Errorf("the snapshot is %s, %v", e.State, err)
 	}
 }

@@ -94,7 +94,7 @@ func (st Verify) Run(ctx context.Context, s *migrate.Scope[LoadLook], want Verif
 }
 
 func (st Verify) compare(ctx context.Context, s *migrate.Scope[LoadLook], want Verified) (dbcopy.Verified, error) {
-	art, err := s.C.Snapshots.Open(want.Snapshot, snapshot.MariaDB)
+	art, err := s.C.Snapshots.Open(ctx, want.Snapshot, snapshot.MariaDB)
 	if err != nil {
 		return dbcopy.Verified{}, err
 	}

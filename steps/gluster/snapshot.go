@@ -34,9 +34,9 @@ func (t Tree) Take(ctx context.Context, store *snapshot.Store, run snapshot.ID, 
 
 // StoreLook looks into the store of snapshots: *snapshot.Store has more.
 type StoreLook interface {
-	Dir() string
-	Look(id snapshot.ID, p snapshot.Part) (snapshot.Entry, error)
-	Open(id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
+	Where() string
+	Look(ctx context.Context, id snapshot.ID, p snapshot.Part) (snapshot.Entry, error)
+	Open(ctx context.Context, id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
 }
 
 // StoreHand makes and discards a run's own snapshot.
@@ -45,7 +45,7 @@ type StoreHand interface {
 	// Take has src make run's artifact here.
 	Take(ctx context.Context, src Source, run snapshot.ID, o treecopy.Options) (*snapshot.Artifact, error)
 	// Discard removes owner's half-made part, and nothing else.
-	Discard(owner, id snapshot.ID, p snapshot.Part) error
+	Discard(ctx context.Context, owner, id snapshot.ID, p snapshot.Part) error
 }
 
 // Store is a StoreHand.
@@ -117,7 +117,7 @@ func (st Snapshot) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate
 	if id == "" {
 		id = snapshot.ID(s.Run())
 	}
-	e, err := s.C.Store.Look(id, snapshot.Assets)
+	e, err := s.C.Store.Look(ctx, id, snapshot.Assets)
 	if err != nil {
 		return p, err
 	}
@@ -125,7 +125,7 @@ func (st Snapshot) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate
 	case e.State == snapshot.Whole:
 		return st.found(ctx, s, id, rec)
 	case st.Reuse != "" || e.State == snapshot.Damaged || e.State == snapshot.Foreign:
-		_, err := s.C.Store.Open(id, snapshot.Assets)
+		_, err := s.C.Store.Open(ctx, id, snapshot.Assets)
 		return p, err
 	case e.State == snapshot.Writing:
 		return p, fmt.Errorf("snapshot %s: %w", id, snapshot.ErrBusy)
@@ -136,7 +136,7 @@ func (st Snapshot) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate
 	p.Want = snapshot.Files{ID: id, From: st.from()}
 	p.Effects = []migrate.Effect{
 		{Verb: "read", Object: fmt.Sprintf("all files of Gluster volume %s on %s", st.Volume, s.C.Source.Name()), Detail: "through its FUSE mount; nothing is written there"},
-		{Verb: "write", Object: "snapshot " + string(id) + ", part " + string(snapshot.Assets), Detail: "in " + s.C.Store.Dir() + "; a rollback leaves it for later rehearsals"},
+		{Verb: "write", Object: "snapshot " + string(id) + ", part " + string(snapshot.Assets), Detail: "in " + s.C.Store.Where() + "; a rollback leaves it for later rehearsals"},
 	}
 	return p, nil
 }
@@ -160,7 +160,7 @@ func (st Snapshot) mounted(ctx context.Context, src Source) error {
 // found looks at a whole artifact. One that is reused for the first time in this run is read to its last byte.
 func (st Snapshot) found(ctx context.Context, s *migrate.Scope[Look], id snapshot.ID, rec migrate.Recorded[snapshot.Files]) (migrate.Plan[snapshot.Files], error) {
 	var p migrate.Plan[snapshot.Files]
-	art, err := s.C.Store.Open(id, snapshot.Assets)
+	art, err := s.C.Store.Open(ctx, id, snapshot.Assets)
 	if err != nil {
 		return p, err
 	}
@@ -184,7 +184,7 @@ func (st Snapshot) found(ctx context.Context, s *migrate.Scope[Look], id snapsho
 
 // whole reads the index and every stored byte.
 func (st Snapshot) whole(ctx context.Context, s *migrate.Scope[Look], art *snapshot.Artifact) error {
-	if _, err := treecopy.Open(art); err != nil {
+	if _, err := treecopy.Open(ctx, art); err != nil {
 		return err
 	}
 	return art.Verify(ctx, func(done, total int64) {
@@ -225,7 +225,7 @@ func transient(err error) error {
 // Verify reads the whole artifact against its checksums. That an entry's contents are the source's was settled as it was read: in the state in
 // which a later look found it.
 func (st Snapshot) Verify(ctx context.Context, s *migrate.Scope[Look], out snapshot.Files) error {
-	art, err := s.C.Store.Open(out.ID, snapshot.Assets)
+	art, err := s.C.Store.Open(ctx, out.ID, snapshot.Assets)
 	if err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func (st Snapshot) Verify(ctx context.Context, s *migrate.Scope[Look], out snaps
 }
 
 // Undo removes the run's half-made artifact. A whole one stays.
-func (st Snapshot) Undo(_ context.Context, s *migrate.Scope[Hand], _ migrate.Recorded[snapshot.Files]) error {
+func (st Snapshot) Undo(ctx context.Context, s *migrate.Scope[Hand], _ migrate.Recorded[snapshot.Files]) error {
 	id := snapshot.ID(s.Run())
-	return s.C.Store.Discard(id, id, snapshot.Assets)
+	return s.C.Store.Discard(ctx, id, id, snapshot.Assets)
 }

@@ -85,7 +85,7 @@ func TestSnapshotForReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := treecopy.Open(art)
+	x, err := treecopy.Open(t.Context(), art)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestCutForReal(t *testing.T) {
 	src, store := in(t, lab, dir), newStore(t)
 	var kept atomic.Int64
 	cut := func(p treecopy.Progress) {
-		half, err := filepath.Glob(filepath.Join(store.Dir(), string(labRun), ".assets.half", ".*.note"))
+		half, err := filepath.Glob(filepath.Join(store.Where(), string(labRun), ".assets.half", ".*.note"))
 		if err == nil && len(half) >= 2 && kept.CompareAndSwap(0, int64(len(half))) {
 			lab.Kill(t, readFrom)
 		}

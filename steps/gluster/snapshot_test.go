@@ -29,7 +29,7 @@ func (f *fakeSource) Mount(context.Context) (treecopy.Mount, error) { return f.m
 // Take leaves a half-made part when it is killed in the middle, as the real one does.
 func (f *fakeSource) Take(ctx context.Context, store *snapshot.Store, run snapshot.ID, o treecopy.Options) (art *snapshot.Artifact, err error) {
 	half := func() {
-		dir := filepath.Join(store.Dir(), string(run), ".assets.half")
+		dir := filepath.Join(store.Where(), string(run), ".assets.half")
 		if os.MkdirAll(dir, 0o700) == nil {
 			_ = os.WriteFile(filepath.Join(dir, "batch-000001.tar.zst"), []byte("torn"), 0o600)
 		}
@@ -47,17 +47,17 @@ type fakeStore struct {
 	p *steptest.Process
 }
 
-func (s *fakeStore) Look(id snapshot.ID, p snapshot.Part) (snapshot.Entry, error) {
-	e, err := s.Store.Look(id, p)
+func (s *fakeStore) Look(ctx context.Context, id snapshot.ID, p snapshot.Part) (snapshot.Entry, error) {
+	e, err := s.Store.Look(ctx, id, p)
 	return e, errors.Join(err, s.p.Look())
 }
 
-func (s *fakeStore) Discard(owner, id snapshot.ID, p snapshot.Part) error {
-	e, err := s.Store.Look(id, p)
+func (s *fakeStore) Discard(ctx context.Context, owner, id snapshot.ID, p snapshot.Part) error {
+	e, err := s.Store.Look(ctx, id, p)
 	if err != nil || e.State != snapshot.Half {
-		return errors.Join(err, s.Store.Discard(owner, id, p))
+		return errors.Join(err, s.Store.Discard(ctx, owner, id, p))
 	}
-	return s.p.Act("discard snapshot "+string(id), nil, func() error { return s.Store.Discard(owner, id, p) })
+	return s.p.Act("discard snapshot "+string(id), nil, func() error { return s.Store.Discard(ctx, owner, id, p) })
 }
 
 func world(t *testing.T, p *steptest.Process, st Snapshot) (steptest.World, *fakeStore, *fakeSource) {
@@ -75,7 +75,7 @@ func world(t *testing.T, p *steptest.Process, st Snapshot) (steptest.World, *fak
 		},
 		// A whole artifact is left on purpose: State shows half-made ones.
 		State: func() string {
-			half, err := filepath.Glob(filepath.Join(real.Dir(), "*", ".*.half"))
+			half, err := filepath.Glob(filepath.Join(real.Where(), "*", ".*.half"))
 			if err != nil {
 				t.Error(err)
 			}
@@ -87,7 +87,7 @@ func world(t *testing.T, p *steptest.Process, st Snapshot) (steptest.World, *fak
 			{Name: "the index is cut", Do: func() { spoil(t, real, "index.zst", func(b []byte) []byte { return b[:len(b)-1] }) }},
 			{Name: "the manifest is another", Do: func() { spoil(t, real, "manifest.json", func(b []byte) []byte { b[len(b)/2] ^= 1; return b }) }},
 			{Name: "a batch is gone", Do: func() {
-				if err := os.Remove(filepath.Join(real.Dir(), steptestRun(t, real), "assets", "batch-000001.tar.zst")); err != nil {
+				if err := os.Remove(filepath.Join(real.Where(), steptestRun(t, real), "assets", "batch-000001.tar.zst")); err != nil {
 					t.Error(err)
 				}
 			}},
@@ -97,7 +97,7 @@ func world(t *testing.T, p *steptest.Process, st Snapshot) (steptest.World, *fak
 
 func steptestRun(t *testing.T, s *snapshot.Store) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(s.Dir(), "*", "assets"))
+	found, err := filepath.Glob(filepath.Join(s.Where(), "*", "assets"))
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
@@ -106,7 +106,7 @@ func steptestRun(t *testing.T, s *snapshot.Store) string {
 
 func spoil(t *testing.T, s *snapshot.Store, name string, f func([]byte) []byte) {
 	t.Helper()
-	path := filepath.Join(s.Dir(), steptestRun(t, s), "assets", name)
+	path := filepath.Join(s.Where(), steptestRun(t, s), "assets", name)
 	b, err := os.ReadFile(path)
 	if err == nil {
 		err = os.WriteFile(path, f(b), 0o600)
@@ -158,11 +158,11 @@ func TestReuseRefused(t *testing.T) {
 		}
 	}
 	says("no such snapshot")
-	if err := os.MkdirAll(filepath.Join(store.Dir(), string(earlier), ".assets.half"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(store.Where(), string(earlier), ".assets.half"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	says("half made; type slipway resume " + string(earlier))
-	if err := os.RemoveAll(filepath.Join(store.Dir(), string(earlier))); err != nil {
+	if err := os.RemoveAll(filepath.Join(store.Where(), string(earlier))); err != nil {
 		t.Fatal(err)
 	}
 	write(t, store)
@@ -214,7 +214,7 @@ func TestPlanSaysAll(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"read all files of Gluster volume assets on web1:/srv/assets", "nothing is written there", "write snapshot 00000000-000000-0000, part assets", store.Dir()} {
+	for _, want := range []string{"read all files of Gluster volume assets on web1:/srv/assets", "nothing is written there", "write snapshot 00000000-000000-0000, part assets", store.Where()} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the plan doesn't say %q:\n%s", want, text.String())
 		}

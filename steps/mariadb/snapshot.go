@@ -26,9 +26,9 @@ type Source interface {
 
 // StoreLook looks into the store of snapshots: *snapshot.Store has more.
 type StoreLook interface {
-	Dir() string
-	Look(id snapshot.ID, p snapshot.Part) (snapshot.Entry, error)
-	Open(id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
+	Where() string
+	Look(ctx context.Context, id snapshot.ID, p snapshot.Part) (snapshot.Entry, error)
+	Open(ctx context.Context, id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
 }
 
 // StoreHand makes and discards a run's own snapshot.
@@ -37,7 +37,7 @@ type StoreHand interface {
 	// Take has src make run's artifact here.
 	Take(ctx context.Context, src Source, run snapshot.ID, o dbcopy.Options) (snapshot.Rows, error)
 	// Discard removes owner's half-made part, and nothing else.
-	Discard(owner, id snapshot.ID, p snapshot.Part) error
+	Discard(ctx context.Context, owner, id snapshot.ID, p snapshot.Part) error
 }
 
 // Store is a StoreHand.
@@ -108,7 +108,7 @@ func (st Snapshot) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate
 	if id == "" {
 		id = snapshot.ID(s.Run())
 	}
-	e, err := s.C.Store.Look(id, snapshot.MariaDB)
+	e, err := s.C.Store.Look(ctx, id, snapshot.MariaDB)
 	if err != nil {
 		return p, err
 	}
@@ -116,7 +116,7 @@ func (st Snapshot) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate
 	case e.State == snapshot.Whole:
 		return st.found(ctx, s, id, rec)
 	case st.Reuse != "" || e.State == snapshot.Damaged || e.State == snapshot.Foreign:
-		_, err := s.C.Store.Open(id, snapshot.MariaDB)
+		_, err := s.C.Store.Open(ctx, id, snapshot.MariaDB)
 		return p, err
 	case e.State == snapshot.Writing:
 		return p, fmt.Errorf("snapshot %s: %w", id, snapshot.ErrBusy)
@@ -136,7 +136,7 @@ func (st Snapshot) Plan(ctx context.Context, s *migrate.Scope[Look], rec migrate
 // found looks at a whole artifact. One that is reused for the first time in this run is read to its last byte.
 func (st Snapshot) found(ctx context.Context, s *migrate.Scope[Look], id snapshot.ID, rec migrate.Recorded[snapshot.Rows]) (migrate.Plan[snapshot.Rows], error) {
 	var p migrate.Plan[snapshot.Rows]
-	art, err := s.C.Store.Open(id, snapshot.MariaDB)
+	art, err := s.C.Store.Open(ctx, id, snapshot.MariaDB)
 	if err != nil {
 		return p, err
 	}
@@ -172,9 +172,12 @@ func (st Snapshot) effects(s *migrate.Scope[Look], id snapshot.ID, sv *dbcopy.Su
 		out = append(out, migrate.Effect{Verb: "read", Object: fmt.Sprintf("%d tables and %d views of schema %s on %s", len(sc.Tables), len(sc.Views), sc.Name, src),
 			Detail: "in one consistent snapshot, without a global lock"})
 	}
+	if n := len(sv.Catalog.Text.Objects); n > 0 {
+		out = append(out, migrate.Effect{Verb: "read", Object: fmt.Sprintf("the text of %d functions, procedures, triggers and events on %s", n, src)})
+	}
 	out = append(out,
 		migrate.Effect{Verb: "hold", Object: "table definitions on " + src, Detail: "ALTER, DROP, RENAME and TRUNCATE wait there until the snapshot is read, and replication behind them"},
-		migrate.Effect{Verb: "write", Object: "snapshot " + string(id) + ", part " + string(snapshot.MariaDB), Detail: "in " + s.C.Store.Dir() + "; a rollback leaves it for later rehearsals"})
+		migrate.Effect{Verb: "write", Object: "snapshot " + string(id) + ", part " + string(snapshot.MariaDB), Detail: "in " + s.C.Store.Where() + "; a rollback leaves it for later rehearsals"})
 	for _, f := range sv.Findings {
 		switch f.Severity {
 		case dbcopy.Refuse: // a copy can be taken, or there would be no plan
@@ -208,7 +211,7 @@ func (st Snapshot) Run(ctx context.Context, s *migrate.Scope[Hand], want snapsho
 
 // transient marks what is worth another try.
 func transient(err error) error {
-	if errors.Is(err, dbcopy.ErrLost) || errors.Is(err, dbcopy.ErrSchemaChanged) {
+	if errors.Is(err, dbcopy.ErrLost) || errors.Is(err, dbcopy.ErrSchemaChanged) || errors.Is(err, snapshot.ErrUnread) {
 		return migrate.Transient(err)
 	}
 	return err
@@ -217,7 +220,7 @@ func transient(err error) error {
 // Verify reads the whole artifact against its checksums. That its rows are the source's was checked, chunk by chunk,
 // against the source's own server before it was kept.
 func (st Snapshot) Verify(ctx context.Context, s *migrate.Scope[Look], out snapshot.Rows) error {
-	art, err := s.C.Store.Open(out.ID, snapshot.MariaDB)
+	art, err := s.C.Store.Open(ctx, out.ID, snapshot.MariaDB)
 	if err != nil {
 		return err
 	}
@@ -228,7 +231,7 @@ func (st Snapshot) Verify(ctx context.Context, s *migrate.Scope[Look], out snaps
 }
 
 // Undo removes the run's half-made artifact. A whole one stays.
-func (st Snapshot) Undo(_ context.Context, s *migrate.Scope[Hand], _ migrate.Recorded[snapshot.Rows]) error {
+func (st Snapshot) Undo(ctx context.Context, s *migrate.Scope[Hand], _ migrate.Recorded[snapshot.Rows]) error {
 	id := snapshot.ID(s.Run())
-	return s.C.Store.Discard(id, id, snapshot.MariaDB)
+	return s.C.Store.Discard(ctx, id, id, snapshot.MariaDB)
 }

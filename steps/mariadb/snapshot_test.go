@@ -35,7 +35,7 @@ func catalog() dbcopy.Catalog {
 // Take writes what a killed one leaves, or the whole, as the real one does: through the store.
 func (f *fakeSource) Take(ctx context.Context, store *snapshot.Store, run snapshot.ID, o dbcopy.Options) (out snapshot.Rows, err error) {
 	half := func() {
-		dir := filepath.Join(store.Dir(), string(run), ".mariadb.half")
+		dir := filepath.Join(store.Where(), string(run), ".mariadb.half")
 		if os.MkdirAll(dir, 0o700) == nil {
 			_ = os.WriteFile(filepath.Join(dir, "0001.zst"), []byte("torn"), 0o600)
 		}
@@ -55,7 +55,7 @@ func write(ctx context.Context, store *snapshot.Store, run snapshot.ID) (*snapsh
 	if err != nil {
 		return nil, err
 	}
-	c, err := w.Create("0001.zst", "table shop.orders, chunk 1")
+	c, err := w.Create(ctx, "0001.zst", "table shop.orders, chunk 1")
 	if err == nil {
 		_, err = c.Write([]byte("some rows"))
 	}
@@ -74,17 +74,17 @@ type fakeStore struct {
 	p *steptest.Process
 }
 
-func (s *fakeStore) Look(id snapshot.ID, p snapshot.Part) (snapshot.Entry, error) {
-	e, err := s.Store.Look(id, p)
+func (s *fakeStore) Look(ctx context.Context, id snapshot.ID, p snapshot.Part) (snapshot.Entry, error) {
+	e, err := s.Store.Look(ctx, id, p)
 	return e, errors.Join(err, s.p.Look())
 }
 
-func (s *fakeStore) Discard(owner, id snapshot.ID, p snapshot.Part) error {
-	e, err := s.Store.Look(id, p)
+func (s *fakeStore) Discard(ctx context.Context, owner, id snapshot.ID, p snapshot.Part) error {
+	e, err := s.Store.Look(ctx, id, p)
 	if err != nil || e.State != snapshot.Half {
-		return errors.Join(err, s.Store.Discard(owner, id, p))
+		return errors.Join(err, s.Store.Discard(ctx, owner, id, p))
 	}
-	return s.p.Act("discard snapshot "+string(id), nil, func() error { return s.Store.Discard(owner, id, p) })
+	return s.p.Act("discard snapshot "+string(id), nil, func() error { return s.Store.Discard(ctx, owner, id, p) })
 }
 
 func world(t *testing.T, p *steptest.Process, st Snapshot) (steptest.World, *fakeStore) {
@@ -102,7 +102,7 @@ func world(t *testing.T, p *steptest.Process, st Snapshot) (steptest.World, *fak
 		},
 		// A whole artifact is left on purpose: State shows half-made ones.
 		State: func() string {
-			half, err := filepath.Glob(filepath.Join(real.Dir(), "*", ".*.half"))
+			half, err := filepath.Glob(filepath.Join(real.Where(), "*", ".*.half"))
 			if err != nil {
 				t.Error(err)
 			}
@@ -123,7 +123,7 @@ func world(t *testing.T, p *steptest.Process, st Snapshot) (steptest.World, *fak
 
 func spoil(t *testing.T, s *snapshot.Store, name string, f func([]byte) []byte) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.Dir(), "*", "mariadb", name))
+	files, err := filepath.Glob(filepath.Join(s.Where(), "*", "mariadb", name))
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
@@ -174,11 +174,11 @@ func TestReuseRefused(t *testing.T) {
 		}
 	}
 	says("no such snapshot")
-	if err := os.MkdirAll(filepath.Join(store.Dir(), string(earlier), ".mariadb.half"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(store.Where(), string(earlier), ".mariadb.half"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	says("half made; type slipway resume " + string(earlier))
-	if err := os.RemoveAll(filepath.Join(store.Dir(), string(earlier))); err != nil {
+	if err := os.RemoveAll(filepath.Join(store.Where(), string(earlier))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := write(t.Context(), store.Store.Store, earlier); err != nil {
@@ -210,7 +210,7 @@ func TestPlanSaysAll(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"read 1 tables and 0 views of schema shop on db2", "hold table definitions on db2", "write snapshot 00000000-000000-0000, part mariadb", store.Dir()} {
+	for _, want := range []string{"read 1 tables and 0 views of schema shop on db2", "hold table definitions on db2", "write snapshot 00000000-000000-0000, part mariadb", store.Where()} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the plan doesn't say %q:\n%s", want, text.String())
 		}

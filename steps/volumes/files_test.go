@@ -40,7 +40,7 @@ func artifact(t testing.TB) (*snapshot.Store, snapshot.Files) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	art, err := s.Open("20261101-010203-0000", snapshot.Assets)
+	art, err := s.Open(t.Context(), "20261101-010203-0000", snapshot.Assets)
 	if err != nil {
 		t.Fatal(err)
 	}

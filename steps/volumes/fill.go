@@ -104,7 +104,7 @@ func (st Fill) Plan(ctx context.Context, s *migrate.Scope[FilesLook], rec migrat
 }
 
 func (st Fill) compare(ctx context.Context, s *migrate.Scope[FilesLook], want Filled, depth treecopy.Depth) (*treecopy.Compared, error) {
-	x, err := open(s.C.Snapshots, want.Snapshot, want.Digest)
+	x, err := open(ctx, s.C.Snapshots, want.Snapshot, want.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ var ErrForeign = errors.New("the volume isn't empty")
 
 // Run sends what isn't there.
 func (st Fill) Run(ctx context.Context, s *migrate.Scope[FilesHand], want Filled) (Filled, error) {
-	x, err := open(s.C.Snapshots, want.Snapshot, want.Digest)
+	x, err := open(ctx, s.C.Snapshots, want.Snapshot, want.Digest)
 	if err != nil {
 		return want, err
 	}

@@ -15,7 +15,7 @@ import (
 
 // Artifacts is the store of snapshots, for reading: *snapshot.Store has more.
 type Artifacts interface {
-	Open(id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
+	Open(ctx context.Context, id snapshot.ID, p snapshot.Part) (*snapshot.Artifact, error)
 }
 
 // MoverLook looks at a claim, and into it while the run's mover stands: kube.MoverView.
@@ -96,15 +96,15 @@ func orFilesTimeout(d time.Duration) time.Duration {
 }
 
 // open opens the very artifact that was recorded.
-func open(a Artifacts, id snapshot.ID, digest string) (*treecopy.Index, error) {
-	art, err := a.Open(id, snapshot.Assets)
+func open(ctx context.Context, a Artifacts, id snapshot.ID, digest string) (*treecopy.Index, error) {
+	art, err := a.Open(ctx, id, snapshot.Assets)
 	if err != nil {
 		return nil, err
 	}
 	if art.Digest != digest {
 		return nil, fmt.Errorf("snapshot %s has digest %.12s, and %.12s was recorded: it is another one: %w", id, art.Digest, digest, snapshot.ErrDamaged)
 	}
-	return treecopy.Open(art)
+	return treecopy.Open(ctx, art)
 }
 
 // ErrNoClaim: the claim that is to be filled isn't there. Nothing was changed.

@@ -70,7 +70,7 @@ func (st Verify) Plan(ctx context.Context, s *migrate.Scope[FilesLook], rec migr
 
 // Run compares.
 func (st Verify) Run(ctx context.Context, s *migrate.Scope[FilesHand], want Verified) (Verified, error) {
-	x, err := open(s.C.Snapshots, want.Snapshot, want.Digest)
+	x, err := open(ctx, s.C.Snapshots, want.Snapshot, want.Digest)
 	if err != nil {
 		return want, err
 	}

@@ -10,11 +10,17 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
-// Grants are the statements that give accounts at the target what they may at the source on the schemas, as far as the target knows
-// the privileges: accounts with privileges on the schemas, their tables, columns or routines, and those with privileges on everything
-// that aren't administrators (SUPER), which get them on the schemas alone. No password is in them: the accounts are to be made first.
-// What comes through roles or PUBLIC isn't in them. seen is false when the account may not look at others'.
-func Grants(ctx context.Context, source, target ask.Queryer, schemas []string) (out []string, seen bool, err error) {
+// Grants is what accounts may at a source on schemas: accounts with privileges on the schemas, their tables, columns or routines, and
+// those with privileges on everything. No password is in it, and nothing that comes through roles or PUBLIC. It is kept in snapshots.
+type Grants struct {
+	Schemas []string   `json:"schemas"`
+	Who     [][]string `json:"who"`    // account, "1" for the one that asked
+	Held    [][]string `json:"held"`   // account, place, privilege, columns, whether it may grant
+	Global  [][]string `json:"global"` // account, privilege
+}
+
+// ReadGrants reads them at a MariaDB; nil when the account may not look at others'.
+func ReadGrants(ctx context.Context, source ask.Queryer, schemas []string) (*Grants, error) {
 	var like []string
 	for _, s := range schemas {
 		like = append(like, ddl.Literal(s)+" LIKE TABLE_SCHEMA")
@@ -30,7 +36,7 @@ func Grants(ctx context.Context, source, target ask.Queryer, schemas []string) (
 	who, err := ask.Rows(ctx, source, "SELECT CONCAT('''', User, '''@''', Host, ''''), CONCAT(User, '@', Host) = CURRENT_USER() FROM mysql.global_priv"+
 		" WHERE COALESCE(JSON_VALUE(Priv, '$.is_role'), '0') NOT IN ('1', 'true') AND User NOT IN ('PUBLIC', 'mariadb.sys') ORDER BY 1")
 	if ask.Denied(err) {
-		return nil, false, nil
+		return nil, nil
 	}
 	var held [][]string // grantee, place, privilege, columns, may grant
 	if err == nil {
@@ -39,7 +45,7 @@ func Grants(ctx context.Context, source, target ask.Queryer, schemas []string) (
 			" UNION ALL SELECT GRANTEE, CONCAT('`', REPLACE(TABLE_SCHEMA, '`', '``'), '`.`', REPLACE(TABLE_NAME, '`', '``'), '`'), PRIVILEGE_TYPE, CONCAT('`', REPLACE(COLUMN_NAME, '`', '``'), '`'), IS_GRANTABLE FROM information_schema.COLUMN_PRIVILEGES WHERE "+exact("TABLE_SCHEMA")+
 			" ORDER BY 1, 2, 4, 3")
 	}
-	var routines, global, known [][]string
+	var routines, global [][]string
 	if err == nil {
 		routines, err = ask.Rows(ctx, source, "SELECT CONCAT('''', User, '''@''', Host, ''''), CONCAT(Routine_type, ' `', REPLACE(Db, '`', '``'), '`.`', REPLACE(Routine_name, '`', '``'), '`'), Proc_priv FROM mysql.procs_priv WHERE "+exact("Db")+" ORDER BY 1, 2")
 	}
@@ -47,10 +53,7 @@ func Grants(ctx context.Context, source, target ask.Queryer, schemas []string) (
 		global, err = ask.Rows(ctx, source, "SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES ORDER BY 1, 2")
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("ask for privileges: %w", err)
-	}
-	if known, err = ask.Rows(ctx, target, "SHOW PRIVILEGES"); err != nil {
-		return nil, false, fmt.Errorf("ask the target for its privileges: %w", err)
+		return nil, fmt.Errorf("ask for privileges: %w", err)
 	}
 	for _, r := range routines {
 		for _, p := range strings.Split(r[2], ",") {
@@ -63,11 +66,24 @@ func Grants(ctx context.Context, source, target ask.Queryer, schemas []string) (
 			}
 		}
 	}
+	return &Grants{schemas, who, held, global}, nil
+}
+
+// Statements give accounts at the target what they may at the source, as far as it knows the privileges. The accounts are to be made
+// first. Those with privileges on everything that aren't administrators (SUPER) get them on the schemas alone. nil where g is.
+func (g *Grants) Statements(ctx context.Context, target ask.Queryer) ([]string, error) {
+	if g == nil {
+		return nil, nil
+	}
+	known, err := ask.Rows(ctx, target, "SHOW PRIVILEGES")
+	if err != nil {
+		return nil, fmt.Errorf("ask the target for its privileges: %w", err)
+	}
 	var names []string
 	for _, k := range known {
 		names = append(names, strings.ToUpper(k[0]))
 	}
-	return grants(who, held, global, names, schemas), true, nil
+	return append([]string{}, grants(g.Who, g.Held, g.Global, names, g.Schemas)...), nil
 }
 
 // onSchemas are what MySQL grants on a schema, of what can be held on everything.
