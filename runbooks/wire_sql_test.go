@@ -96,10 +96,16 @@ func (m *mariaDB) serve(c net.Conn) {
 		if err != nil || b[0] == 0x01 { // COM_QUIT
 			return
 		}
-		if b[0] != 0x03 { // COM_QUERY; COM_PING and the like
-			err = w.send(okay)
-		} else {
+		switch b[0] {
+		case 0x03: // COM_QUERY
 			err = m.query(w, string(b[1:]))
+		case 0x16: // COM_STMT_PREPARE
+			err = m.prepare(w, string(b[1:]))
+		case 0x17: // COM_STMT_EXECUTE: no row
+			err = w.all([]byte{1}, column("nothing"), end, end)
+		case 0x19: // COM_STMT_CLOSE has no answer
+		default: // COM_PING and the like
+			err = w.send(okay)
 		}
 		if err != nil {
 			return
@@ -107,22 +113,32 @@ func (m *mariaDB) serve(c net.Conn) {
 	}
 }
 
-func (m *mariaDB) query(w *packets, q string) error {
+func (m *mariaDB) said(q string) {
 	m.wire.mu.Lock()
+	defer m.wire.mu.Unlock()
 	m.wire.statements = append(m.wire.statements, q)
-	m.wire.mu.Unlock()
+}
+
+func (m *mariaDB) prepare(w *packets, q string) error {
+	m.said(q)
+	n := strings.Count(q, "?")
+	head := binary.LittleEndian.AppendUint16([]byte{0, 1, 0, 0, 0, 1, 0}, uint16(n)) // statement 1, of one column
+	all := [][]byte{append(head, 0, 0, 0)}
+	for range n {
+		all = append(all, column("?"))
+	}
+	return w.all(append(all, end, column("nothing"), end)...)
+}
+
+func (m *mariaDB) query(w *packets, q string) error {
+	m.said(q)
 	if !strings.HasPrefix(q, "SELECT") && !strings.HasPrefix(q, "SHOW") {
 		return w.send(okay)
 	}
 	a := m.answer(q)
 	all := [][]byte{{byte(len(a.columns))}}
 	for _, name := range a.columns {
-		var b bytes.Buffer
-		for _, s := range []string{"def", "", "", "", name, name} {
-			b.Write(lenenc(s))
-		}
-		b.Write([]byte{0x0c, 45, 0, 0, 1, 0, 0, 253, 0, 0, 0, 0, 0})
-		all = append(all, b.Bytes())
+		all = append(all, column(name))
 	}
 	all = append(all, end)
 	for _, r := range a.rows {
@@ -132,12 +148,17 @@ func (m *mariaDB) query(w *packets, q string) error {
 		}
 		all = append(all, b.Bytes())
 	}
-	for _, p := range append(all, end) {
-		if err := w.send(p); err != nil {
-			return err
-		}
+	return w.all(append(all, end)...)
+}
+
+// column is a column's definition.
+func column(name string) []byte {
+	var b bytes.Buffer
+	for _, s := range []string{"def", "", "", "", name, name} {
+		b.Write(lenenc(s))
 	}
-	return nil
+	b.Write([]byte{0x0c, 45, 0, 0, 1, 0, 0, 253, 0, 0, 0, 0, 0})
+	return b.Bytes()
 }
 
 var (
@@ -162,6 +183,15 @@ func (p *packets) read() ([]byte, error) {
 	b := make([]byte, int(head[0])|int(head[1])<<8|int(head[2])<<16)
 	_, err := io.ReadFull(p.r, b)
 	return b, err
+}
+
+func (p *packets) all(bs ...[]byte) error {
+	for _, b := range bs {
+		if err := p.send(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *packets) send(b []byte) error {

@@ -61,11 +61,11 @@ func TestArtifactObjects(t *testing.T) {
 			}
 		}
 		for _, q := range []string{"SELECT car.twice(21, 'x')", "SELECT car.has('ONE')", "SELECT car.none()", "SELECT car.`od d`()", "SELECT HEX(car.umlaut())"} {
-			if a, b := oneRow(t, maria, q), oneRow(t, my, q); a != b || a == "" {
+			if a, b := dbtest.One(t, maria, q), dbtest.One(t, my, q); a != b || a == "" {
 				t.Errorf("%s: %q at the source, %q at the target", q, a, b)
 			}
 		}
-		if n := oneRow(t, my, "SELECT (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'car') + (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'car')"); n != "0" {
+		if n := dbtest.One(t, my, "SELECT (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'car') + (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'car')"); n != "0" {
 			t.Errorf("%s triggers and events were made", n)
 		}
 		if d := differences(t, art); d != nil {
