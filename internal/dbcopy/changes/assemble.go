@@ -58,6 +58,8 @@ type current struct {
 	pile      pile
 	mark      bool
 	xa        string
+
+	savepoints []savepoint // oldest first
 }
 
 // gone ends the transaction at hand, without giving it.
@@ -346,14 +348,15 @@ func (a *assembler) query(schema, text string, h replication.EventHeader) (*Tran
 		a.cur.alone = true // MariaDB's GTID event says so; of MySQL's statements without BEGIN only CREATE TABLE ... SELECT has rows behind it
 	}
 	switch v {
-	case begin, savepoint:
+	case begin:
 		return nil, nil
+	case inside:
+		return nil, a.savepoint(text)
 	case commit:
 		return a.commit(h)
 	case rollback:
-		// Rows before it were of tables that can't be rolled back, or of a transaction that changed none that can.
-		if a.cur.pile.rows > 0 {
-			return nil, a.stop(StopError{Kind: StopStatement, What: "a transaction with rows ends in ROLLBACK in the log: it changed a table whose engine can't roll back", Do: "copy anew"})
+		if err := a.cur.rolledBack(); err != nil {
+			return nil, err
 		}
 		return a.commit(h)
 	case xaStart, xaEnd:

@@ -47,7 +47,32 @@ func TestMadeUp(t *testing.T) {
 			m.tableMap(true)
 			m.rows(23, true, []byte{3}, one...)
 			m.query("ROLLBACK")
-		}, StopStatement, "ROLLBACK", 0, 0},
+		}, "", "", 0, 0},
+		{"a rollback to savepoints", func(m *maker) {
+			row := func() { m.tableMap(true); m.rows(23, true, []byte{3}, one...) }
+			m.gtid(1, 0)
+			row()
+			m.query("SAVEPOINT `a``b`")
+			row()
+			m.query("SAVEPOINT `c`")
+			row()
+			m.query("ROLLBACK TO `C`")
+			m.query("SAVEPOINT `c`")
+			row()
+			m.query("ROLLBACK TO `a``b`")
+			row()
+			m.query("ROLLBACK TO `a``b`")
+			row()
+			m.xid()
+		}, "", "", 2, 0},
+		{"a rollback to nowhere", func(m *maker) { m.gtid(1, 0); m.query("SAVEPOINT `a`"); m.query("ROLLBACK TO `b`"); m.xid() }, StopStatement, "isn't in the log", 0, 0},
+		{"a rollback to what is gone", func(m *maker) {
+			m.gtid(1, 0)
+			m.query("SAVEPOINT `a`")
+			m.query("SAVEPOINT `b`")
+			m.query("ROLLBACK TO `a`")
+			m.query("ROLLBACK TO `b`")
+		}, StopStatement, "isn't in the log", 0, 0},
 		{"a row that is cut off", func(m *maker) { m.gtid(1, 0); m.tableMap(true); m.rows(23, true, []byte{3}, one[:4]...); m.xid() }, StopDamaged, "ends inside", 0, 0},
 		{"LOAD DATA as a statement", func(m *maker) { m.gtid(1, 0); m.add(18, 2, make([]byte, 60), true) }, StopStatement, "LOAD DATA", 0, 0},
 		{"the commit of an unknown XA", func(m *maker) { m.gtid(1, 1); m.query("XA COMMIT X'61',X'',1") }, StopXA, "before what was read", 0, 0},

@@ -14,8 +14,8 @@ const (
 	pass     verdict = iota // changes no row and no definition that is followed
 	begin                   // BEGIN
 	commit                  // COMMIT
-	rollback                // ROLLBACK: of what the log has of a transaction nothing stays
-	savepoint
+	rollback                // ROLLBACK: of what the log has of the transaction nothing stays
+	inside                  // SAVEPOINT, RELEASE SAVEPOINT, ROLLBACK TO
 	xaStart
 	xaEnd
 	xaCommit
@@ -48,7 +48,7 @@ func judge(text, schema string, followed []string) verdict {
 	case is(0, "COMMIT"):
 		return commit
 	case is(0, "ROLLBACK") && is(1, "TO"), is(0, "SAVEPOINT", "RELEASE"):
-		return savepoint
+		return inside
 	case is(0, "ROLLBACK"):
 		return rollback
 	case is(0, "XA"):

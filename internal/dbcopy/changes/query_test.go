@@ -7,7 +7,7 @@ func TestJudge(t *testing.T) {
 		text, schema string
 		want         verdict
 	}{
-		{"BEGIN", "", begin}, {"START TRANSACTION", "shop", begin}, {"COMMIT", "", commit}, {"ROLLBACK", "", rollback}, {"ROLLBACK TO `a`", "", savepoint}, {"SAVEPOINT `a`", "", savepoint},
+		{"BEGIN", "", begin}, {"START TRANSACTION", "shop", begin}, {"COMMIT", "", commit}, {"ROLLBACK", "", rollback}, {"ROLLBACK TO `a`", "", inside}, {"SAVEPOINT `a`", "", inside},
 		{"XA START X'61',X'',1", "", xaStart}, {"XA END X'61'", "", xaEnd}, {"XA COMMIT X'61'", "", xaCommit}, {"XA ROLLBACK X'61'", "", xaRollback},
 		{"ALTER TABLE t ADD c int", "shop", definition}, {"alter /* c */ table `t` add c int", "shop", definition}, {"ALTER TABLE shop.t ADD c int", "", definition}, {"ALTER TABLE `SHOP`.t ADD c int", "x", definition},
 		{"ALTER TABLE other.t ADD c int", "shop", pass}, {"ALTER TABLE other.t RENAME t2", "shop", definition}, {"ALTER TABLE t ADD c int", "other", pass}, {"ALTER TABLE t ADD c int", "", pass},

@@ -111,6 +111,7 @@ var bothTraps = []trap{
 	{name: "another schema's rows", make: []string{plainTable, "CREATE TABLE other.x (i int)"}, do: []string{"INSERT INTO other.x VALUES (1)", "BEGIN", "INSERT INTO other.x VALUES (2)", "INSERT INTO t VALUES (1,'x'),(2,'y')", "UPDATE t SET v = 'z' WHERE id = 1", "DELETE FROM other.x", "DELETE FROM t WHERE id = 2", "COMMIT"},
 		want: []string{"-", "1:t 1:t 2:t 3:t"}},
 	{name: "savepoint", make: []string{plainTable}, do: []string{"BEGIN", "INSERT INTO t VALUES (1,'x')", "SAVEPOINT a", "INSERT INTO t VALUES (2,'y')", "ROLLBACK TO a", "INSERT INTO t VALUES (3,'z')", "COMMIT"}, want: []string{"1:t 1:t"}},
+	{name: "savepoint over a temporary table", make: []string{plainTable}, do: []string{"BEGIN", "INSERT INTO t VALUES (1,'x')", "SAVEPOINT a", "INSERT INTO t VALUES (2,'y')", "CREATE TEMPORARY TABLE tmp (i int)", "ROLLBACK TO a", "COMMIT", "DROP TEMPORARY TABLE tmp"}, want: []string{"1:t"}},
 	{name: "trigger", tables: "t u", make: []string{plainTable, "CREATE TABLE u (id int PRIMARY KEY)", "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW INSERT INTO u VALUES (NEW.id)"}, do: []string{"INSERT INTO t VALUES (1,'x')"}, want: []string{"1:t 1:u"}},
 	{name: "partial image", make: []string{plainTable}, do: []string{"INSERT INTO t VALUES (1,'x')", "SET SESSION binlog_row_image = 'MINIMAL'", "UPDATE t SET v = 'y' WHERE id = 1", "SET SESSION binlog_row_image = 'FULL'"}, want: []string{"1:t"}, stop: StopImage, says: []string{"table ch.t", "binlog_row_image"}},
 	{name: "table not followed", make: []string{plainTable, "CREATE TABLE u (id int PRIMARY KEY)"}, do: []string{"INSERT INTO u VALUES (1)"}, stop: StopTable, says: []string{"table ch.u"}},
@@ -120,6 +121,7 @@ var bothTraps = []trap{
 }
 
 var mariaTraps = []trap{
+	{name: "rollback over a temporary table", make: []string{plainTable}, do: []string{"BEGIN", "INSERT INTO t VALUES (1,'x')", "CREATE TEMPORARY TABLE tmp (i int)", "ROLLBACK", "INSERT INTO t VALUES (2,'y')", "DROP TEMPORARY TABLE tmp"}, want: []string{"-", "1:t"}},
 	{name: "statement format", make: []string{plainTable}, do: []string{"SET SESSION binlog_format = 'STATEMENT'", "INSERT INTO t VALUES (1,'a name')", "SET SESSION binlog_format = 'ROW'"}, stop: StopStatement, says: []string{"INSERT INTO t"}, not: []string{"a name"}},
 	{name: "statement elsewhere", make: []string{plainTable, "CREATE TABLE other.x (i int)"}, do: []string{"SET SESSION binlog_format = 'STATEMENT'", "INSERT INTO other.x VALUES (1)", "SET SESSION binlog_format = 'ROW'"}, stop: StopStatement},
 	{name: "compressed column", make: []string{"CREATE TABLE t (id int PRIMARY KEY, v varchar(200) COMPRESSED, w text COMPRESSED)"}, do: []string{"INSERT INTO t VALUES (1,REPEAT('x',150),'')"}, stop: StopCompressed, says: []string{"column v", "COMPRESSED"}},

@@ -48,6 +48,10 @@ func TestServer(t *testing.T) {
 		}
 	}
 	v := maps.Clone(good)
+	v["gtid_slave_pos"] = "2-2-9,1-1-4" // its own writes came round
+	if fs := server(v, true); fs != nil {
+		t.Errorf("one of a circle: %v", fs)
+	}
 	v["gtid_slave_pos"] = "1-7-3"
 	if fs := server(v, false); fs != nil {
 		t.Errorf("no replica: %v", fs)

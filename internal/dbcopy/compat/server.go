@@ -43,7 +43,11 @@ func server(v map[string]string, replica bool) (out []Finding) {
 		add("binlog_expire_logs_seconds", fmt.Sprintf("SET GLOBAL binlog_expire_logs_seconds = %d (before MariaDB 10.6 expire_logs_days = 3), and in the server's configuration", 3*24*60*60),
 			"the binary log is kept for %s: a follower that stands still for longer can't go on", keep)
 	}
-	if d := v["gtid_domain_id"]; replica && v["read_only"] == "OFF" && slices.ContainsFunc(strings.Split(v["gtid_slave_pos"], ","), func(g string) bool { return strings.HasPrefix(g, d+"-") }) {
+	d := v["gtid_domain_id"]
+	anothers := func(g string) bool { // its own comes round where two replicate from each other
+		return strings.HasPrefix(g, d+"-") && !strings.HasPrefix(g, d+"-"+v["server_id"]+"-")
+	}
+	if replica && v["read_only"] == "OFF" && slices.ContainsFunc(strings.Split(v["gtid_slave_pos"], ","), anothers) {
 		add("gtid_domain_id", "SET GLOBAL gtid_domain_id = N, another number on each server that takes writes",
 			"the server takes writes itself and replicates another's, all in GTID domain %s: the order of the two is lost", d)
 	}
