@@ -322,13 +322,13 @@ func (f *fakeMasters) Arm(_ context.Context, ts []freeze.Timer) error {
 	return f.time("arm ", ts, func(t freeze.Timer) freeze.TimerState { return freeze.TimerState{Run: t.Run, Waits: true} })
 }
 
-func (f *fakeMasters) Disarm(_ context.Context, ts []freeze.Timer) error {
+func (f *fakeMasters) Disarm(ctx context.Context, ts []freeze.Timer) error {
 	for i := range ts {
 		if f.timers[i].Run != "" && !f.timers[i].Waits || !f.readOnly[i] {
 			return freeze.ErrFired
 		}
 	}
-	return f.DropTimers(nil, ts)
+	return f.DropTimers(ctx, ts)
 }
 
 func (f *fakeMasters) DropTimers(_ context.Context, ts []freeze.Timer) error {
