@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -112,6 +113,14 @@ func value[Out any](c *call, r Ref[Out]) (out Out, err error) {
 		return out, fmt.Errorf("read the result of %s: %w", r.id, err)
 	}
 	return out, nil
+}
+
+// Known is err, but for what only a plan meets: a result that isn't known yet (ErrNotRecorded).
+func Known(err error) error {
+	if errors.Is(err, ErrNotRecorded) {
+		return nil
+	}
+	return err
 }
 
 // notRecorded is ErrNotRecorded with the step whose result is missing.

@@ -4,14 +4,10 @@ package dbcopy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	osexec "os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +16,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/secret"
 )
 
-// copierVar makes the test program a copier that can be killed.
-const copierVar = "SLIPWAY_TEST_COPIER"
+// copierChild is a copier that can be killed.
+const copierChild dbtest.Child[copierOrder] = "SLIPWAY_TEST_COPIER"
 
 type copierOrder struct {
 	From, To string
@@ -29,46 +25,23 @@ type copierOrder struct {
 	Verify   bool
 }
 
-func copierMain(order string) int {
-	var o copierOrder
-	err := json.Unmarshal([]byte(order), &o)
-	if err == nil {
-		_, err = Copy(context.Background(), NewSource(Endpoint{Name: "maria", Addr: o.From, User: dbpair.Reader, Password: secret.New(dbpair.Password)}),
-			NewTarget(Endpoint{Name: "mysql", Addr: o.To, User: dbpair.Loader, Password: secret.New(dbpair.Password)}), small(o.Schema, o.Verify))
+func (o copierOrder) run() error {
+	_, err := Copy(context.Background(), NewSource(Endpoint{Name: "maria", Addr: o.From, User: dbpair.Reader, Password: secret.New(dbpair.Password)}),
+		NewTarget(Endpoint{Name: "mysql", Addr: o.To, User: dbpair.Loader, Password: secret.New(dbpair.Password)}), small(o.Schema, o.Verify))
+	return err
+}
+
+// copierStatus is what a copier ends with.
+func copierStatus(err error) int {
+	if errors.Is(err, ErrLost) {
+		return 3
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		if errors.Is(err, ErrLost) {
-			return 3
-		}
-		return 1
-	}
-	return 0
+	return 1
 }
 
 // small makes many chunks of few rows, and keys after the rows.
 func small(schema string, verify bool) CopyOptions {
 	return CopyOptions{Schemas: []string{schema}, ChunkBytes: 20_000, DeferBytes: 1, Verify: verify, Again: "slipway db copy"}
-}
-
-func startCopier(t testing.TB, o copierOrder) (*osexec.Cmd, *strings.Builder) {
-	t.Helper()
-	order, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := new(strings.Builder)
-	c := osexec.Command(self)
-	c.Env = append(os.Environ(), copierVar+"="+string(order))
-	c.Stdout, c.Stderr = out, out
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return c, out
 }
 
 func copyAll(t testing.TB, o CopyOptions) Copied {
@@ -158,7 +131,7 @@ func TestKillCopier(t *testing.T) {
 	killTables(t, servers.maria)
 	o := copierOrder{servers.maria.Addr, servers.mysql.Addr, "killed", true}
 	began := time.Now()
-	c, out := startCopier(t, o)
+	c, out := copierChild.Start(t, o)
 	if err := c.Wait(); err != nil {
 		t.Fatal(err, out)
 	}
@@ -172,7 +145,7 @@ func TestKillCopier(t *testing.T) {
 		exec(t, admin(t, servers.mysql, ""), "DROP DATABASE killed", "DROP DATABASE _slipway", "CREATE DATABASE killed")
 		copies++
 		for {
-			c, out := startCopier(t, o)
+			c, out := copierChild.Start(t, o)
 			timer := time.AfterFunc(time.Duration(r.Int64N(int64(whole))), func() { c.Process.Kill() })
 			err := c.Wait()
 			timer.Stop()

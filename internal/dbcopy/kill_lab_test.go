@@ -3,14 +3,10 @@
 package dbcopy
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	osexec "os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -21,27 +17,14 @@ import (
 	"github.com/slipway-dev/slipway/internal/snapshot"
 )
 
-// loaderVar makes the test program a loader that can be killed: its value is a loaderOrder.
-const loaderVar = "SLIPWAY_TEST_LOADER"
+// loader is one that can be killed.
+const loader dbtest.Child[loaderOrder] = "SLIPWAY_TEST_LOADER"
 
 type loaderOrder struct {
 	Addr, Store string
 	Fence       uint64
 	Defer       int64
 	Drop        bool
-}
-
-func loaderMain(order string) int {
-	var o loaderOrder
-	err := json.Unmarshal([]byte(order), &o)
-	if err == nil {
-		err = o.run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		return 1
-	}
-	return 0
 }
 
 func (o loaderOrder) run() error {
@@ -60,27 +43,6 @@ func (o loaderOrder) run() error {
 	}
 	_, err = target.Load(context.Background(), art, own, LoadOptions{DeferBytes: o.Defer})
 	return err
-}
-
-// loader starts the test program as a loader.
-func loader(t testing.TB, o loaderOrder) (*osexec.Cmd, *bytes.Buffer) {
-	t.Helper()
-	order, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	c := osexec.Command(self)
-	c.Env = append(os.Environ(), loaderVar+"="+string(order))
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return c, &out
 }
 
 // killSchema has tables of several chunks, one without a key, foreign keys and views, so that every phase takes a while.
@@ -126,7 +88,7 @@ func moved(t testing.TB, art *snapshot.Artifact, target *dbpair.Server, schema s
 func TestKillLoader(t *testing.T) {
 	art, dir := killSchema(t)
 	began := time.Now()
-	c, out := loader(t, loaderOrder{servers.mysql.Addr, dir, 1, 1, false})
+	c, out := loader.Start(t, loaderOrder{servers.mysql.Addr, dir, 1, 1, false})
 	if err := c.Wait(); err != nil {
 		t.Fatal(err, out)
 	}
@@ -144,7 +106,7 @@ func TestKillLoader(t *testing.T) {
 		loads++
 		for attempt := 1; ; attempt++ {
 			fence++
-			c, out := loader(t, loaderOrder{servers.mysql.Addr, dir, fence, 1, false})
+			c, out := loader.Start(t, loaderOrder{servers.mysql.Addr, dir, fence, 1, false})
 			// Each attempt goes on from where the last was, so later instants are as likely to be hit as early ones.
 			timer := time.AfterFunc(time.Duration(r.Int64N(int64(whole*2/3))), func() { c.Process.Kill() })
 			err := c.Wait()
@@ -166,7 +128,7 @@ func TestKillLoader(t *testing.T) {
 		// The drop is killed too.
 		for {
 			fence++
-			c, out := loader(t, loaderOrder{servers.mysql.Addr, dir, fence, 1, true})
+			c, out := loader.Start(t, loaderOrder{servers.mysql.Addr, dir, fence, 1, true})
 			timer := time.AfterFunc(time.Duration(r.Int64N(int64(whole/4))), func() { c.Process.Kill() })
 			err := c.Wait()
 			timer.Stop()

@@ -28,12 +28,8 @@ var (
 
 func TestMain(m *testing.M) {
 	machine.Main()
-	if order := os.Getenv(copierVar); order != "" {
-		os.Exit(copierMain(order))
-	}
-	if order := os.Getenv(loaderVar); order != "" {
-		os.Exit(loaderMain(order))
-	}
+	copierChild.Main(copierOrder.run, copierStatus)
+	loader.Main(loaderOrder.run, nil)
 	os.Exit(dbtest.Main(m, "dbcopy", func(ctx context.Context, lab *dbpair.Lab) (err error) {
 		servers.lab = lab
 		servers.maria, servers.mysql, err = dbtest.Pair(ctx, lab)

@@ -80,9 +80,6 @@ func survey(ctx context.Context, q ask.Queryer, schemas []string) (Survey, error
 		}
 	}
 	s.rewrites()
-	if slices.ContainsFunc(s.out.Findings, func(f Finding) bool { return f.Check == "privileges" }) {
-		return s.out, nil // the server would show a part of the texts as if it were all
-	}
 	var err error
 	if s.out.Catalog.Text, err = objects.Read(ctx, q, s.out.Catalog.schemas()); err != nil {
 		return s.out, err

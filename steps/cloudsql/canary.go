@@ -36,7 +36,7 @@ func (st Canary) Plan(ctx context.Context, s *migrate.Scope[PairLook], rec migra
 	p.Effects = []migrate.Effect{{Verb: "write", Object: "a canary at " + s.C.Name(), Detail: "and wait until it is at the source"}}
 	at, err := migrate.Value(s, st.Begin)
 	if err != nil {
-		return p, ifPlanned(err)
+		return p, migrate.Known(err)
 	}
 	if rec.Complete {
 		there, err := s.C.Arrived(ctx, rec.Out.ID)

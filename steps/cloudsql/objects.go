@@ -153,7 +153,7 @@ func (st MakeObjects) Plan(ctx context.Context, s *migrate.Scope[ObjectsLook], r
 	var p migrate.Plan[MadeObjects]
 	set, err := migrate.Value(s, st.Read)
 	if err != nil {
-		return p, ifPlanned(err)
+		return p, migrate.Known(err)
 	}
 	state, err := s.C.LookObjects(ctx, set)
 	if err != nil {
@@ -250,7 +250,7 @@ func (st WakeEvents) Plan(ctx context.Context, s *migrate.Scope[ObjectsLook], re
 	var p migrate.Plan[Awake]
 	set, err := migrate.Value(s, st.Read)
 	if err != nil {
-		return p, ifPlanned(err)
+		return p, migrate.Known(err)
 	}
 	if rec.Complete || len(events(set)) == 0 { // what a person disables at the target later is his affair
 		return migrate.Done(Awake{Events: append([]string{}, rec.Out.Events...)}), nil

@@ -29,7 +29,7 @@ func (st Open) Plan(ctx context.Context, s *migrate.Scope[PairLook], rec migrate
 	var p migrate.Plan[Opened]
 	was, err := migrate.Value(s, st.Shut)
 	if err != nil {
-		return p, ifPlanned(err)
+		return p, migrate.Known(err)
 	}
 	locked, err := locked(ctx, s.C, was.Lock)
 	if err != nil {

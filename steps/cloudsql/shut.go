@@ -2,7 +2,6 @@ package cloudsql
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -128,12 +127,4 @@ func shut(ctx context.Context, l PairLook) error {
 // Undo unlocks those that were locked.
 func (Shut) Undo(ctx context.Context, s *migrate.Scope[PairAct], rec migrate.Recorded[ShutOut]) error {
 	return s.C.Open(ctx, rec.Want.Lock)
-}
-
-// ifPlanned passes over what a plan can't know yet.
-func ifPlanned(err error) error {
-	if errors.Is(err, migrate.ErrNotRecorded) {
-		return nil
-	}
-	return err
 }

@@ -2,7 +2,6 @@ package mariadb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -63,7 +62,7 @@ func (st Arm) Plan(ctx context.Context, s *migrate.Scope[TimersLook], rec migrat
 	}
 	if rec.Attempts == 0 {
 		disabled, err := migrate.Value(s, st.Events)
-		if err := ifPlanned(err); err != nil {
+		if err := migrate.Known(err); err != nil {
 			return p, err
 		}
 		if p.Want, err = st.timers(ctx, s, disabled.Events); err != nil {
@@ -144,7 +143,7 @@ func (st Disarm) Plan(_ context.Context, s *migrate.Scope[TimersLook], rec migra
 	for _, name := range s.C.Names() {
 		p.Effects = append(p.Effects, migrate.Effect{Verb: "disarm", Object: "the timer at " + name})
 	}
-	return p, ifPlanned(err)
+	return p, migrate.Known(err)
 }
 
 // Run disarms them.
@@ -164,12 +163,4 @@ func (st Disarm) Verify(ctx context.Context, s *migrate.Scope[TimersLook], _ Arm
 // Undo leaves them disarmed: who takes the switch back thaws the source himself.
 func (st Disarm) Undo(context.Context, *migrate.Scope[TimersAct], migrate.Recorded[Armed]) error {
 	return nil
-}
-
-// ifPlanned passes over what a plan can't know yet.
-func ifPlanned(err error) error {
-	if errors.Is(err, migrate.ErrNotRecorded) {
-		return nil
-	}
-	return err
 }

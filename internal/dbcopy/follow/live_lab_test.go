@@ -3,15 +3,12 @@
 package follow
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	osexec "os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -188,8 +185,8 @@ func equal(t testing.TB, a, b *sql.DB) (rows int) {
 	return rows
 }
 
-// followerVar makes the test program a follower that can be killed: its value is a followerOrder.
-const followerVar = "SLIPWAY_TEST_FOLLOWER"
+// follower is one that can be killed.
+const follower dbtest.Child[followerOrder] = "SLIPWAY_TEST_FOLLOWER"
 
 type followerOrder struct {
 	Source, Target string
@@ -198,22 +195,10 @@ type followerOrder struct {
 	Workers        int
 }
 
-func followerMain(order string) int {
-	var o followerOrder
-	err := json.Unmarshal([]byte(order), &o)
-	if err == nil {
-		err = o.run(context.Background())
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		return 1
-	}
-	return 0
-}
-
 func at1(addr string) *dbpair.Server { return &dbpair.Server{Name: "server " + addr, Addr: addr} }
 
-func (o followerOrder) run(ctx context.Context) error {
+func (o followerOrder) run() error {
+	ctx := context.Background()
 	tell := func(s string) { fmt.Fprintln(os.Stderr, s) }
 	source, target := endpoint(at1(o.Source), dbpair.Root), endpoint(at1(o.Target), dbpair.Loader)
 	log, err := Forward(ctx, source, []string{"live"}, tell)
@@ -243,27 +228,6 @@ func (o followerOrder) run(ctx context.Context) error {
 	return f.Drain(ctx, log, p)
 }
 
-// follower starts the test program as a follower.
-func follower(t testing.TB, o followerOrder) (*osexec.Cmd, *bytes.Buffer) {
-	t.Helper()
-	order, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	c := osexec.Command(self)
-	c.Env = append(os.Environ(), followerVar+"="+string(order))
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return c, &out
-}
-
 func tip(t testing.TB, s *dbpair.Server, f value.Flavor) changes.Position {
 	t.Helper()
 	p, err := changes.Tip(t.Context(), changes.Source{Endpoint: endpoint(s, dbpair.Root), Flavor: f})
@@ -277,7 +241,7 @@ func tip(t testing.TB, s *dbpair.Server, f value.Flavor) changes.Position {
 func drained(t testing.TB, o followerOrder, source *dbpair.Server) {
 	t.Helper()
 	o.Until = tip(t, source, value.MariaDB).String()
-	c, out := follower(t, o)
+	c, out := follower.Start(t, o)
 	timer := time.AfterFunc(2*time.Minute, func() { c.Process.Kill() })
 	defer timer.Stop()
 	if err := c.Wait(); err != nil {
@@ -310,7 +274,7 @@ func TestKillFollower(t *testing.T) {
 		if last == 0 { // not even the stream may be there
 			run = first
 		}
-		c, out := follower(t, run)
+		c, out := follower.Start(t, run)
 		dead := make(chan error, 1)
 		go func() { dead <- c.Wait() }()
 		if i%4 > 0 { // not before it has applied something

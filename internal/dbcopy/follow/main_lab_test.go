@@ -32,9 +32,7 @@ var (
 
 func TestMain(m *testing.M) {
 	machine.Main()
-	if order := os.Getenv(followerVar); order != "" {
-		os.Exit(followerMain(order))
-	}
+	follower.Main(followerOrder.run, nil)
 	os.Exit(dbtest.Main(m, "follow", func(ctx context.Context, lab *dbpair.Lab) (err error) {
 		servers.lab = lab
 		servers.maria, servers.mysql, err = dbtest.Pair(ctx, lab)

@@ -92,7 +92,7 @@ func (m *MariaDB) locked(ctx context.Context, do func(*sql.Conn) error) error {
 		return m.ep.Explain(err)
 	}
 	if got.Int64 != 1 {
-		return fmt.Errorf("%s: %w just now", m.ep.Name, ErrFired)
+		return fmt.Errorf("%s: somebody else arms or disarms its timer, or the timer is thawing the server just now: lock %s isn't to be had", m.ep.Name, timerName)
 	}
 	if _, err := c.ExecContext(ctx, "SET SESSION sql_log_bin = 0"); err != nil { // each master has its own
 		return m.ep.Explain(err)

@@ -5,10 +5,8 @@ package recheck
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -17,27 +15,15 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
-// checkerVar makes the test program a verification that can be killed: its value is a checkerOrder.
-const checkerVar = "SLIPWAY_TEST_CHECKER"
+// checker is a verification that can be killed.
+const checker dbtest.Child[checkerOrder] = "SLIPWAY_TEST_CHECKER"
 
 type checkerOrder struct {
 	Source, Target, From string
 	Until                string // "": until it is killed
-}
-
-func checkerMain(order string) int {
-	var o checkerOrder
-	err := json.Unmarshal([]byte(order), &o)
-	if err == nil {
-		err = o.run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		return 1
-	}
-	return 0
 }
 
 func (o checkerOrder) run() error {
@@ -60,18 +46,7 @@ func (o checkerOrder) run() error {
 
 func (p *pair) process(until string) (*exec.Cmd, *bytes.Buffer) {
 	p.Helper()
-	order, err := json.Marshal(checkerOrder{servers.maria.Addr, servers.mysql.Addr, follow.Print(p.from), until})
-	if err != nil {
-		p.Fatal(err)
-	}
-	var out bytes.Buffer
-	c := exec.CommandContext(p.Context(), os.Args[0])
-	c.Env = append(os.Environ(), checkerVar+"="+string(order))
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		p.Fatal(err)
-	}
-	return c, &out
+	return checker.Start(p, checkerOrder{servers.maria.Addr, servers.mysql.Addr, follow.Print(p.from), until})
 }
 
 // TestKilled: a verification is killed with SIGKILL at random instants while customers write, and a row is passed by meanwhile. However it falls,

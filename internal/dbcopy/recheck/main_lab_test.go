@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"iter"
 	"os"
 	"slices"
@@ -16,10 +15,10 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/internal/dbcopy"
-	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 	"github.com/slipway-dev/slipway/internal/lab/machine"
 	"github.com/slipway-dev/slipway/internal/secret"
 )
@@ -29,30 +28,11 @@ var servers struct{ maria, mysql *dbpair.Server }
 
 func TestMain(m *testing.M) {
 	machine.Main()
-	if order := os.Getenv(checkerVar); order != "" {
-		os.Exit(checkerMain(order))
-	}
-	os.Exit(func() int {
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-		defer cancel()
-		lab, err := dbpair.Open(ctx, "recheck", os.Stderr)
-		if err == nil {
-			defer func() {
-				if err := lab.Close(context.Background()); err != nil {
-					fmt.Fprintln(os.Stderr, "error:", err)
-				}
-			}()
-			servers.maria, err = lab.MariaDB(ctx, "maria", dbpair.Options{})
-		}
-		if err == nil {
-			servers.mysql, err = lab.MySQL(ctx, "mysql", dbpair.Options{})
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "error: start the servers:", err)
-			return 1
-		}
-		return m.Run()
-	}())
+	checker.Main(checkerOrder.run, nil)
+	os.Exit(dbtest.Main(m, "recheck", func(ctx context.Context, lab *dbpair.Lab) (err error) {
+		servers.maria, servers.mysql, err = dbtest.Pair(ctx, lab)
+		return err
+	}))
 }
 
 func endpoint(s *dbpair.Server, user string) dbcopy.Endpoint {
@@ -76,7 +56,7 @@ type pair struct {
 // newPair makes the tables on both sides, and starts the follower.
 func newPair(t *testing.T, tables ...string) *pair {
 	t.Helper()
-	p := &pair{T: t, maria: open1(t, servers.maria), my: open1(t, servers.mysql)}
+	p := &pair{T: t, maria: admin(t, servers.maria), my: admin(t, servers.mysql)}
 	clean := func() {
 		for _, db := range []*sql.DB{p.maria, p.my} {
 			for _, stmt := range []string{"DROP DATABASE IF EXISTS " + schema, "DROP DATABASE IF EXISTS _slipway"} {
@@ -116,24 +96,17 @@ func newPair(t *testing.T, tables ...string) *pair {
 	return p
 }
 
-func open1(t *testing.T, s *dbpair.Server) *sql.DB {
+// admin is a pool of one connection, so that USE holds for all that comes.
+func admin(t *testing.T, s *dbpair.Server) *sql.DB {
 	t.Helper()
-	db, err := s.Open(dbpair.Root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1) // USE holds for all that comes
-	t.Cleanup(func() { db.Close() })
+	db := dbtest.Admin(t, s, "")
+	db.SetMaxOpenConns(1)
 	return db
 }
 
 func (p *pair) do(db *sql.DB, stmts ...string) {
 	p.Helper()
-	for _, s := range stmts {
-		if _, err := db.ExecContext(p.Context(), s); err != nil {
-			p.Fatalf("%.500s: %v", s, err)
-		}
-	}
+	dbtest.Exec(p, db, stmts...)
 }
 
 // passing is a log that leaves changes out.
@@ -296,23 +269,9 @@ func (p *pair) names(err error, want ...string) {
 // equal compares tables without anything of what is tested.
 func (p *pair) equal(tables ...string) (rows int) {
 	p.Helper()
+	maria, my := dbtest.Admin(p, servers.maria, schema), dbtest.Admin(p, servers.mysql, schema)
 	for _, table := range tables {
-		var has [2][]string
-		for i, db := range []*sql.DB{p.maria, p.my} {
-			t, err := ask.Read(p.Context(), db, "SELECT * FROM "+table+"")
-			if err != nil {
-				p.Fatal(err)
-			}
-			for _, r := range t.Rows {
-				has[i] = append(has[i], strings.Join(r, "\x00"))
-			}
-		}
-		slices.Sort(has[0])
-		slices.Sort(has[1])
-		if !slices.Equal(has[0], has[1]) {
-			p.Errorf("table %s: %d rows at the source, %d at the target, and not the same", table, len(has[0]), len(has[1]))
-		}
-		rows += len(has[0])
+		rows += dbtest.Equal(p, maria, my, table)
 	}
 	return rows
 }

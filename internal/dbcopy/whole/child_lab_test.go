@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	osexec "os/exec"
@@ -20,10 +19,11 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
 	"github.com/slipway-dev/slipway/internal/lab/dbpair"
+	"github.com/slipway-dev/slipway/internal/lab/dbtest"
 )
 
-// orderVar makes the test program a copier or a follower that can be killed: its value is an order.
-const orderVar = "SLIPWAY_TEST_WHOLE"
+// child is a copier or a follower that can be killed.
+const child dbtest.Child[order] = "SLIPWAY_TEST_WHOLE"
 
 // stream is the follower's, as in slipway db follow.
 const stream = "forward"
@@ -49,28 +49,19 @@ const (
 	childLost   = 3 // a server went away
 )
 
-func child(text string) int {
-	go func() { // whoever started it has the other end, and it must not outlive him
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(childFailed)
-	}()
-	var o order
-	err := json.Unmarshal([]byte(text), &o)
-	switch {
-	case err != nil:
-	case o.Copy:
-		err = o.copy(context.Background())
-	default:
-		err = o.follow(context.Background())
+// childStatus is what a child ends with.
+func childStatus(err error) int {
+	if errors.Is(err, dbcopy.ErrLost) {
+		return childLost
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		if errors.Is(err, dbcopy.ErrLost) {
-			return childLost
-		}
-		return childFailed
+	return childFailed
+}
+
+func (o order) run() error {
+	if o.Copy {
+		return o.copy(context.Background())
 	}
-	return 0
+	return o.follow(context.Background())
 }
 
 func (o order) copy(ctx context.Context) error {
@@ -138,29 +129,14 @@ func (o order) follow(ctx context.Context) error {
 // process is a child.
 type process struct {
 	cmd  *osexec.Cmd
-	out  bytes.Buffer
+	out  *bytes.Buffer
 	done chan struct{} // it is gone
 }
 
 func start(t testing.TB, o order) *process {
 	t.Helper()
-	text, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: osexec.Command(self), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), orderVar+"="+string(text))
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if _, err := p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p := &process{done: make(chan struct{})}
+	p.cmd, p.out = child.Start(t, o)
 	go func() {
 		_ = p.cmd.Wait() // the exit code says it
 		close(p.done)

@@ -25,9 +25,7 @@ var exec = dbtest.Exec
 
 func TestMain(m *testing.M) {
 	machine.Main()
-	if text := os.Getenv(orderVar); text != "" {
-		os.Exit(child(text))
-	}
+	child.Main(order.run, childStatus)
 	os.Exit(dbtest.Main(m, "whole", func(ctx context.Context, lab *dbpair.Lab) (err error) {
 		// Compressed events from 10 bytes on, where they are switched on; and a new file of the log now and then by itself.
 		servers.maria, servers.mysql, err = dbtest.Pair(ctx, lab, "--sql-mode=", "--log-bin-compress-min-len=10", "--max-binlog-size=1048576")
