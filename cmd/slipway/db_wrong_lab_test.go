@@ -353,7 +353,11 @@ func (w *wrong) circle() {
 		"ALTER TABLE ring.u DROP FOREIGN KEY u_ibfk_1", "ALTER TABLE ring.u ADD CONSTRAINT back FOREIGN KEY (p) REFERENCES ring.t (id) ON DELETE CASCADE")
 	w.typed(exitFailed, "check", "table ring.t, round (stops the follow)", "table ring.u, back (stops the follow)")
 	w.typed(exitDone, "copy")
-	message := w.typed(exitUsage, toTip, "error: target "+w.my.Addr+": the target's foreign keys don't do what the source's do: table ring.t, round: ", "type the ALTER statements above at the source")
+	says := []string{"error: target " + w.my.Addr + ": the target's foreign keys don't do what the source's do: table ring.t, round: ", "type the ALTER statements above at the source"}
+	if out := w.typed(exitUsage, "switch", says...); strings.Contains(out, "a switch of") {
+		w.Errorf("a run was begun:\n%s", out)
+	}
+	message := w.typed(exitUsage, toTip, says...)
 	fix := regexp.MustCompile("ALTER TABLE `ring`.`t` DROP FOREIGN KEY `round`; (ALTER TABLE [^;]*);").FindString(message)
 	if fix == "" {
 		w.Fatalf("no ALTER statements in: %s", message)

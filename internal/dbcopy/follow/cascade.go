@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
+	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 )
 
@@ -30,7 +31,7 @@ func (f *Follower) cascade(ctx context.Context, t *table, ch *changes.Change, er
 	default:
 		return err
 	}
-	keys, kerr := f.cascades(ctx)
+	keys, kerr := cascades(ctx, f.text, f.o.Schemas)
 	if kerr != nil {
 		return fmt.Errorf("%w: %w; which foreign key it is could not be asked: %w", ErrCascade, err, kerr)
 	}
@@ -39,4 +40,12 @@ func (f *Follower) cascade(ctx context.Context, t *table, ch *changes.Change, er
 		names = append(names, k.Object)
 	}
 	return fmt.Errorf("%w (%s): %w", ErrCascade, strings.Join(names, "; "), err)
+}
+
+// cascades are the foreign keys that do less at this target than at the source.
+func cascades(ctx context.Context, q ask.Queryer, schemas []string) ([]compat.Finding, error) {
+	if less, err := compat.CascadesBySQL(ctx, q); err != nil || !less {
+		return nil, err
+	}
+	return compat.Cascades(ctx, q, schemas)
 }

@@ -27,7 +27,6 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ask"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
-	"github.com/slipway-dev/slipway/internal/dbcopy/compat"
 	"github.com/slipway-dev/slipway/internal/dbcopy/ddl"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
@@ -110,7 +109,7 @@ func (f *Follower) open(ctx context.Context) (err error) {
 	if f.dict, err = readDictionary(ctx, f.text, f.o.Schemas); err != nil {
 		return fmt.Errorf("read definitions: %w", err)
 	}
-	if err := f.refused(ctx); err != nil {
+	if err := refused(ctx, f.text, f.o.Schemas, f.dict, f.o.CascadesLogged); err != nil {
 		return err
 	}
 	if f.state, err = take(ctx, f.text, f.o.Stream, f.o.From, f.o.Tables); err != nil {
@@ -131,53 +130,6 @@ func (f *Follower) checks() string {
 		return "0"
 	}
 	return "1"
-}
-
-// refused looks for what makes following wrong, and gives all of it at once.
-func (f *Follower) refused(ctx context.Context) error {
-	var bad []error
-	for _, s := range f.o.Schemas {
-		names, err := ask.Each(ctx, f.text, ask.Text, "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = "+ddl.Literal(s)+" ORDER BY 1")
-		if err != nil {
-			return err
-		}
-		for _, n := range names {
-			bad = append(bad, fmt.Errorf("%w: DROP TRIGGER %s", ErrTriggers, ddl.Qualified(s, n)))
-		}
-		found := false
-		for name := range f.dict {
-			found = found || strings.HasPrefix(name, s+".")
-		}
-		if !found {
-			if _, err := ask.Column(ctx, f.text, "SHOW TABLES FROM "+ddl.Quote(s)); ask.Denied(err) { // it may have some
-				return err
-			}
-			bad = append(bad, fmt.Errorf("%w: schema %s has no tables there; copy it first", ErrNoTable, s))
-		}
-	}
-	if keyless := f.dict.refused(); keyless != nil {
-		bad = append(bad, fmt.Errorf("%w: %s", ErrNoKey, joined(keyless)))
-	}
-	if !f.o.CascadesLogged {
-		keys, err := f.cascades(ctx)
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if k.Severity == compat.Refuse {
-				bad = append(bad, fmt.Errorf("%w: %s: %s; at the source: %s", ErrCascade, k.Object, k.What, k.Fix))
-			}
-		}
-	}
-	return errors.Join(bad...)
-}
-
-// cascades are the foreign keys that do less at this target than at the source.
-func (f *Follower) cascades(ctx context.Context) ([]compat.Finding, error) {
-	if less, err := compat.CascadesBySQL(ctx, f.text); err != nil || !less {
-		return nil, err
-	}
-	return compat.Cascades(ctx, f.text, f.o.Schemas)
 }
 
 // Tables are the source's definitions where the stream stands: those that its log is to be read by.

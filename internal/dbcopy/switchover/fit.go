@@ -13,10 +13,11 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy/freeze"
 )
 
-// Fit looks, before a switch is begun, whether the servers are what they were named as and the target was copied: a switch begins by
+// Fit looks, before a switch is begun, whether the servers are what they were named as, and the target was copied and can be
+// followed to: a switch begins by
 // locking accounts at whatever it is told is the target. All that is wrong is told at once. It changes nothing.
 //
-// ErrStandby; dbcopy.ErrKinds, ErrNoSchema, ErrDenied, ErrLogin, ErrLost; follow.ErrNoPosition, ErrNotCopied; freeze.ErrOneDomain.
+// ErrStandby; dbcopy.ErrKinds, ErrNoSchema, ErrDenied, ErrLogin, ErrLost; follow.ErrNoPosition, ErrNotCopied, and what follow.Fits gives; freeze.ErrOneDomain.
 func Fit(ctx context.Context, source dbcopy.Endpoint, standby *dbcopy.Endpoint, target dbcopy.Endpoint, schemas []string) error {
 	ss, err := look(ctx, source)
 	ts, terr := look(ctx, target)
@@ -33,8 +34,11 @@ func Fit(ctx context.Context, source dbcopy.Endpoint, standby *dbcopy.Endpoint, 
 		bad = append(bad, tables(ctx, source, schemas))
 	}
 	if terr == nil {
-		bad = append(bad, tables(ctx, target, schemas))
-		bad = append(bad, follow.Begun(ctx, target))
+		lacks := tables(ctx, target, schemas)
+		bad = append(bad, lacks, follow.Begun(ctx, target))
+		if lacks == nil {
+			bad = append(bad, follow.Fits(ctx, target, schemas))
+		}
 	}
 	return errors.Join(bad...)
 }
