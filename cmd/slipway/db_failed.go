@@ -78,7 +78,7 @@ var remedies = []remedy{
 	{is(dbcopy.ErrKinds), wrongCall, "correct --source or --target"},
 	{is(dbcopy.ErrNoSchema), wrongCall, "correct --schema; or copy it first"},
 	{is(dbcopy.ErrDefinitions), nil, "make the same change at the other server, or wait until nobody changes any; then type AGAIN"},
-	{is(dbcopy.ErrFollowerStands), nil, "see why it doesn't go on; then type AGAIN"},
+	{is(dbcopy.ErrFollowerStands), nil, "see why it doesn't go on, or that one runs: slipway db follow; of a switch, slipway resume RUN. While it runs, type AGAIN"},
 	{is(follow.ErrNoPosition), wrongCall, "copy first: slipway db copy; or say where in the source's log the target's rows are from: --from 0-1-42, or --from FILE:OFFSET"},
 	{is(follow.ErrNotCopied), wrongCall, "finish the copy: slipway db copy"},
 	{is(follow.ErrStands), wrongCall, "leave --from out"},

@@ -218,6 +218,8 @@ func (s *switched) carry(run string) (*exec.Cmd, *bytes.Buffer) { return s.start
 // ended waits for a carrier's end.
 func (s *switched) ended(cmd *exec.Cmd, out *bytes.Buffer, want int) {
 	s.Helper()
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }) // the code tells
+	defer late.Stop()
 	_ = cmd.Wait() // the code tells
 	if code := cmd.ProcessState.ExitCode(); code != want {
 		s.Fatalf("run-service ended with %d, want %d\n%s", code, want, out)
@@ -259,9 +261,9 @@ func (s *switched) db(want int, verb string, more ...string) string {
 }
 
 // begin makes the run of a switch, which waits for a carrier then.
-func (s *switched) begin() (run string) {
+func (s *switched) begin(more ...string) (run string) {
 	s.Helper()
-	return regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(s.db(exitWaiting, "switch", "--standby", "env:SRC2", "--keep", "root"))[1]
+	return regexp.MustCompile(`run (\S+), a switch`).FindStringSubmatch(s.db(exitWaiting, "switch", append(more, "--standby", "env:SRC2", "--keep", "root")...))[1]
 }
 
 // thereBackAndThere types the whole way.

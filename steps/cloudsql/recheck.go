@@ -82,7 +82,7 @@ func (sv Recheck) Follow(ctx context.Context, s *migrate.Scope[RecheckAct], f *m
 	}
 	err = s.C.Recheck(ctx, began, f.Until(), f.Applied, func(what string) { s.Progress(migrate.Progress{What: what}) })
 	if d := (*dbcopy.DifferentError)(nil); errors.As(err, &d) {
-		return fmt.Errorf("%w; the source changed it, and the follower has passed that: find out who wrote there, then type slipway db verify --repair", err)
+		return fmt.Errorf("%w; the source changed it, and the follower has passed that: find out who wrote there, then, while a process carries the run, type slipway db verify --repair", err)
 	}
 	return err
 }
