@@ -23,7 +23,7 @@ type CopyProgress struct {
 	Paused            string // why reading pauses; "" when it doesn't
 	Rows, TotalRows   int64
 	Bytes, TotalBytes int64
-	Rate              float64       // bytes of values a second, over the last stretch of time in which rows moved
+	Rate              float64       // bytes of values a second, the latest weighing most; 0: not known yet
 	Left              time.Duration // until all is done, keys included; 0: not known yet
 }
 
@@ -32,7 +32,7 @@ type copyClock struct {
 	mu      sync.Mutex
 	tell    func(CopyProgress)
 	p       CopyProgress
-	samples []sample // of the last stretch
+	speed   speed
 	began   time.Time
 	keys    keyWork
 	entered time.Time
@@ -44,21 +44,10 @@ type copyClock struct {
 	ask     func() (rows, bytes, keys int64)
 }
 
-type sample struct {
-	at    time.Time
-	bytes int64
-}
-
 // keyWork is what keys there are to add after the rows.
 type keyWork struct {
 	total, done int64 // bytes of the tables' values, once for each key
 }
-
-// stretch is the time that the rate is of: long enough that a commit or a slow table doesn't jolt it.
-const stretch = 20 * time.Second
-
-// keyRate is how many times faster a key is taken to be added than its table's rows were copied, until one has been added: a guess.
-const keyRate = 12
 
 func newCopyClock(tell func(CopyProgress)) *copyClock {
 	c := &copyClock{tell: tell, quit: make(chan struct{}), done: make(chan struct{}), now: time.Now}
@@ -92,24 +81,15 @@ func (c *copyClock) report() {
 func (c *copyClock) look() CopyProgress {
 	now := c.now()
 	if c.p.Phase == CopyRows && c.p.Paused == "" {
-		c.samples = append(c.samples, sample{now, c.p.Bytes})
-		for len(c.samples) > 2 && now.Sub(c.samples[1].at) >= stretch {
-			c.samples = c.samples[1:]
-		}
+		c.speed.look(now, c.p.Bytes)
 	}
 	p := c.p
 	if c.ask != nil {
 		p.TotalRows, p.TotalBytes, c.keys.total = c.ask()
 	}
 	p.TotalRows, p.TotalBytes = max(p.TotalRows, p.Rows), max(p.TotalBytes, p.Bytes)
-	if n := len(c.samples); n > 1 && p.Phase == CopyRows {
-		if took := c.samples[n-1].at.Sub(c.samples[0].at).Seconds(); took > 0 {
-			p.Rate = float64(c.samples[n-1].bytes-c.samples[0].bytes) / took
-		}
-	}
-	if p.Rate > 0 {
-		secs := float64(p.TotalBytes-p.Bytes)/p.Rate + float64(c.keys.total)/(p.Rate*keyRate)
-		p.Left = time.Duration(secs * float64(time.Second))
+	if p.Phase == CopyRows {
+		p.Rate, p.Left = c.speed.rate(), c.speed.left(p.TotalBytes-p.Bytes, c.keys.total)
 	}
 	if p.Phase == CopyKeys {
 		p.Left = c.keysLeft(now.Sub(c.entered))
@@ -147,7 +127,7 @@ func (c *copyClock) enter(p CopyPhase) {
 	case CopyKeys:
 		c.spent.Keys += took
 	}
-	c.p.Phase, c.entered, c.samples = p, now, nil
+	c.p.Phase, c.entered = p, now
 }
 
 // pause says why nothing is read; "" ends it. The time in which nothing moves isn't part of the rate.
@@ -161,9 +141,7 @@ func (c *copyClock) pause(why string) {
 	if c.p.Paused != "" && why == "" {
 		gone := now.Sub(c.paused)
 		c.spent.Paused += gone
-		for i := range c.samples {
-			c.samples[i].at = c.samples[i].at.Add(gone)
-		}
+		c.speed.skip(gone)
 	}
 	c.p.Paused = why
 }
@@ -179,11 +157,7 @@ func (c *copyClock) keysLeft(spent time.Duration) time.Duration {
 	if c.keys.done > 0 {
 		return time.Duration(float64(spent) / float64(c.keys.done) * float64(max(0, c.keys.total-c.keys.done)))
 	}
-	if c.p.Bytes == 0 {
-		return 0
-	}
-	whole := time.Duration(float64(c.spent.Rows) * float64(c.keys.total) / float64(c.p.Bytes) / keyRate)
-	return max(0, whole-spent)
+	return max(0, c.speed.left(0, c.keys.total)-spent)
 }
 
 // added counts keys of a table of so many bytes.

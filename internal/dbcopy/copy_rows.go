@@ -41,20 +41,41 @@ func (t *live) usual() float64 {
 	if n := t.rows.Load(); n > 0 {
 		return float64(t.bytes.Load()) / float64(n)
 	}
+	return t.estimated()
+}
+
+// estimated is usual as the server has it: with what its pages take beside the values.
+func (t *live) estimated() float64 {
 	if t.estRows > 0 {
 		return float64(t.estSize) / float64(t.estRows)
 	}
 	return 0
 }
 
-// total is about what there is to be read.
-func (t *live) total() (rows, bytes int64) {
+// total is about what there is to be read. Of a table of which nothing was read yet it takes the server's estimate times size.
+func (t *live) total(size float64) (rows, bytes int64) {
 	rows = max(t.estRows, t.planned.Load())
 	if t.cut.Load() {
 		rows = t.planned.Load()
 	}
 	rows = max(rows, t.rows.Load())
-	return rows, int64(float64(rows) * t.usual())
+	usual := t.usual()
+	if t.rows.Load() == 0 {
+		usual *= size
+	}
+	return rows, int64(float64(rows) * usual)
+}
+
+// sizes is how many times the estimated bytes the rows have that were read.
+func sizes(plans []tablePlan) float64 {
+	var is, estimated float64
+	for _, p := range plans {
+		is, estimated = is+float64(p.table.bytes.Load()), estimated+float64(p.table.rows.Load())*p.table.estimated()
+	}
+	if is == 0 || estimated == 0 {
+		return 1
+	}
+	return is / estimated
 }
 
 // wide bounds the memory of rows that are large: the driver holds each whole. A worker that comes to a table of such rows waits for
@@ -90,8 +111,9 @@ func (c *copier) moveLive(ctx context.Context, q *sql.Conn) error {
 	}
 	c.clock.enter(CopyRows)
 	c.clock.totals(func() (rows, bytes, keys int64) {
+		size := sizes(plans)
 		for _, p := range plans {
-			r, b := p.table.total()
+			r, b := p.table.total(size)
 			rows, bytes = rows+r, bytes+b
 			if d := p.table.def; c.deferred(d) {
 				keys += d.table.estBytes * int64(len(d.Keys))
