@@ -226,7 +226,25 @@ func (p bothSides) Shut(ctx context.Context, lock []freeze.Account, _ freeze.Opt
 }
 
 func (p bothSides) Open(_ context.Context, as []freeze.Account) error {
-	return p.w.act("unlock accounts at the target", func() { p.w.entry.lock(as[:len(as)/2], false) }, func() { p.w.entry.lock(as, false) })
+	err := p.w.act("unlock accounts at the target", func() { p.w.entry.lock(as[:len(as)/2], false) }, func() { p.w.entry.lock(as, false) })
+	if err != nil || !slices.ContainsFunc(as, func(a freeze.Account) bool { return slices.Contains(p.w.waiting, a) }) {
+		return err
+	}
+	return p.w.act("note who was let in", nil, func() {
+		p.w.waiting = slices.DeleteFunc(p.w.waiting, func(a freeze.Account) bool { return slices.Contains(as, a) })
+		p.w.target.commit(logged{mark: true})
+	})
+}
+
+func (p bothSides) Waiting(context.Context) ([]freeze.Account, error) {
+	return see(p.w, false, func() []freeze.Account { return slices.Clone(p.w.waiting) })
+}
+
+func (p bothSides) Note(_ context.Context, as []freeze.Account) error {
+	return p.w.act("note who is locked", nil, func() {
+		p.w.waiting = append(p.w.waiting, as...)
+		p.w.target.commit(logged{mark: true})
+	})
 }
 
 func (p bothSides) Counters(context.Context) (switchover.Counters, error) {

@@ -132,7 +132,8 @@ type switchWorld struct {
 	awake    bool              // the events there
 	still    bool              // no event is enabled at the source
 	target   *dbSide
-	entry    *door // of the target
+	entry    *door            // of the target
+	waiting  []freeze.Account // noted at the target: locked on a way back
 	newest   *reached
 	checked  *int        // how far is verified in the source's log, beyond the comparison; nil: nothing is noted
 	miss     func() bool // the follower passes a row by

@@ -296,10 +296,20 @@ func (s *switched) thereBackAndThere() {
 		t.Errorf("%d purchases at the source while the target is open", n-before)
 	}
 
+	// Somebody makes an account there: it is kept off with the others, and let in with them when the target is opened again.
+	s.do(s.my, "CREATE USER later@'127.0.0.1' IDENTIFIED BY '"+dbpair.Password+"'")
+	laterLocked := func(want string) {
+		t.Helper()
+		if is := dbtest.One(t, dbtest.Admin(t, s.my, ""), "SELECT account_locked FROM mysql.user WHERE User = 'later'"); is != want {
+			t.Errorf("the account that was made while the target was open is locked: %s, want %s", is, want)
+		}
+	}
+
 	// Taken back: the source sells again, with all that was sold at the target.
 	s.typed(exitDone, "abort", run, "--why", "the target is slow")
 	s.ended(carrier, said, exitRolledBack)
 	s.sellsAt(0, said)
+	laterLocked("Y")
 
 	// The second time.
 	carrier, said = s.carry(run)
@@ -308,6 +318,7 @@ func (s *switched) thereBackAndThere() {
 	s.pass(run, "go")
 	s.waits(run, "finalize", said)
 	s.sellsAt(1, said)
+	laterLocked("N")
 	close(s.stop)
 	s.writers.Wait()
 	s.pass(run, "finalize", "--why", "it holds")

@@ -8,7 +8,7 @@ import (
 	"github.com/slipway-dev/slipway/migrate"
 )
 
-// Open lets the accounts in that Shut locked: from here on the target is what is written to.
+// Open lets the accounts in that Shut locked, and those that a way back locked: from here on the target is what is written to.
 type Open struct {
 	Shut migrate.Ref[ShutOut]
 	Back []migrate.Dep // what carries the writes back
@@ -31,15 +31,19 @@ func (st Open) Plan(ctx context.Context, s *migrate.Scope[PairLook], rec migrate
 	if err != nil {
 		return p, migrate.Known(err)
 	}
-	locked, err := locked(ctx, s.C, was.Lock)
+	let, err := withWaiting(ctx, s.C, was.Lock)
+	if err != nil {
+		return p, err
+	}
+	locked, err := locked(ctx, s.C, let)
 	if err != nil {
 		return p, err
 	}
 	if rec.Complete && len(locked) == 0 {
 		return migrate.Done(rec.Out), nil
 	}
-	p.Want.Unlock = was.Lock
-	p.Effects = []migrate.Effect{{Verb: "unlock", Object: fmt.Sprintf("%d accounts at %s", len(was.Lock), s.C.Name()), Detail: names(was.Lock)}}
+	p.Want.Unlock = let
+	p.Effects = []migrate.Effect{{Verb: "unlock", Object: fmt.Sprintf("%d accounts at %s", len(let), s.C.Name()), Detail: names(let)}}
 	return p, nil
 }
 
@@ -76,10 +80,14 @@ func (st Open) Verify(ctx context.Context, s *migrate.Scope[PairLook], out Opene
 }
 
 // Undo keeps everybody off again, those too who were made meanwhile: what they have written stays, and is drained to the
-// source. What was under way is rolled back, and was not acknowledged.
+// source. What was under way is rolled back, and was not acknowledged. Whom it keeps off is noted at the target first: the next
+// opening lets them in.
 func (st Open) Undo(ctx context.Context, s *migrate.Scope[PairAct], rec migrate.Recorded[Opened]) error {
 	state, err := s.C.Look(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.C.Note(ctx, state.Open); err != nil {
 		return err
 	}
 	_, err = s.C.Shut(ctx, state.Open, freeze.Options{})

@@ -3,6 +3,7 @@ package cloudsql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ type PairLook interface {
 	Name() string
 	// Look says who may sign in at the target, without Slipway's own accounts.
 	Look(ctx context.Context) (freeze.TargetState, error)
+	// Waiting are the accounts that a way back locked, and that weren't let in since.
+	Waiting(ctx context.Context) ([]freeze.Account, error)
 	// Counters are each side's next AUTO_INCREMENTs.
 	Counters(ctx context.Context) (switchover.Counters, error)
 	// Nested says whether the canary's table is on both sides.
@@ -32,7 +35,9 @@ type PairAct interface {
 	PairLook
 	// Shut locks accounts at the target and ends all sessions, or leaves it open; it says where the log ends then.
 	Shut(ctx context.Context, lock []freeze.Account, o freeze.Options) (binlog.MySQL, error)
-	// Open unlocks accounts.
+	// Note notes accounts that a way back is about to lock.
+	Note(ctx context.Context, as []freeze.Account) error
+	// Open unlocks accounts; none of them waits any more then.
 	Open(ctx context.Context, lock []freeze.Account) error
 	// RaiseTarget and RaiseSource raise counters to at least these. None is ever lowered.
 	RaiseTarget(ctx context.Context, to []freeze.Counter) error
@@ -124,7 +129,26 @@ func shut(ctx context.Context, l PairLook) error {
 	return nil
 }
 
-// Undo unlocks those that were locked.
+// Undo unlocks those that were locked, and those that a way back locked since.
 func (Shut) Undo(ctx context.Context, s *migrate.Scope[PairAct], rec migrate.Recorded[ShutOut]) error {
-	return s.C.Open(ctx, rec.Want.Lock)
+	all, err := withWaiting(ctx, s.C, rec.Want.Lock)
+	if err != nil {
+		return err
+	}
+	return s.C.Open(ctx, all)
+}
+
+// withWaiting are these accounts and those that a way back locked: they were made, or unlocked, while the target was open.
+func withWaiting(ctx context.Context, l PairLook, as []freeze.Account) ([]freeze.Account, error) {
+	waiting, err := l.Waiting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(as)
+	for _, a := range waiting {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out, nil
 }

@@ -23,6 +23,7 @@ type fakePair struct {
 	p        *steptest.Process
 	open     []freeze.Account
 	shut     []freeze.Account
+	waiting  []freeze.Account // noted at the target
 	sessions int
 	written  uint64
 	source   uint64 // counters
@@ -88,6 +89,17 @@ func (f *fakePair) Shut(_ context.Context, lock []freeze.Account, _ freeze.Optio
 	return f.gtids(), nil
 }
 
+func (f *fakePair) Waiting(context.Context) ([]freeze.Account, error) {
+	return slices.Clone(f.waiting), f.p.Look()
+}
+
+func (f *fakePair) Note(_ context.Context, as []freeze.Account) error {
+	if !slices.ContainsFunc(as, func(a freeze.Account) bool { return !slices.Contains(f.waiting, a) }) {
+		return f.p.Look()
+	}
+	return f.p.Act("note who is locked", nil, func() error { f.waiting = append(f.waiting, as...); return nil })
+}
+
 func (f *fakePair) Open(_ context.Context, as []freeze.Account) error {
 	if !slices.ContainsFunc(as, func(a freeze.Account) bool { return slices.Contains(f.shut, a) }) {
 		return f.p.Look()
@@ -96,6 +108,7 @@ func (f *fakePair) Open(_ context.Context, as []freeze.Account) error {
 		for _, a := range as {
 			if i := slices.Index(f.shut, a); i >= 0 {
 				f.shut, f.open = slices.Delete(f.shut, i, i+1), append(f.open, a)
+				f.waiting = slices.DeleteFunc(f.waiting, func(w freeze.Account) bool { return w == a })
 			}
 		}
 		return nil
@@ -203,15 +216,39 @@ func TestOpenUndoneShutsAll(t *testing.T) {
 	if err := (Open{}).Undo(t.Context(), &migrate.Scope[PairAct]{C: seen}, rec); err != nil {
 		t.Fatal(err)
 	}
-	if len(seen.lock) != 3 {
-		t.Errorf("locked %v, want all three", seen.lock)
+	if len(seen.lock) != 3 || !slices.Equal(seen.noted, seen.lock) {
+		t.Errorf("locked %v, noted %v, want all three", seen.lock, seen.noted)
 	}
 }
 
-// seenPair notes who is locked.
+// Who was made at the target while it was open is let in when the switch is tried again, and when it is given up as a whole.
+func TestLateComerIsLetIn(t *testing.T) {
+	later := freeze.Account{User: "made-later", Host: "%"}
+	want := append(slices.Clone(shopOnly.Lock), later)
+	seen := &seenPair{fakePair: newPair(&steptest.Process{})}
+	seen.waiting = []freeze.Account{shopOnly.Lock[0], later}
+	if err := (Shut{}).Undo(t.Context(), &migrate.Scope[PairAct]{C: seen}, migrate.Recorded[ShutOut]{Want: shopOnly}); err != nil || !slices.Equal(seen.let, want) {
+		t.Errorf("taken back as a whole: lets in %v, %v; want %v", seen.let, err, want)
+	}
+	if let, err := withWaiting(t.Context(), seen, shopOnly.Lock); err != nil || !slices.Equal(let, want) {
+		t.Errorf("opening lets in %v, %v; want %v", let, err, want)
+	}
+}
+
+// seenPair notes who is noted, locked and let in.
 type seenPair struct {
 	*fakePair
-	lock []freeze.Account
+	noted, lock, let []freeze.Account
+}
+
+func (s *seenPair) Note(_ context.Context, as []freeze.Account) error {
+	s.noted = as
+	return nil
+}
+
+func (s *seenPair) Open(_ context.Context, as []freeze.Account) error {
+	s.let = as
+	return nil
 }
 
 func (s *seenPair) Shut(_ context.Context, lock []freeze.Account, _ freeze.Options) (binlog.MySQL, error) {

@@ -53,9 +53,6 @@ func (p *Pair) Shut(ctx context.Context, lock []freeze.Account, o freeze.Options
 	return at, err
 }
 
-// Open unlocks them.
-func (p *Pair) Open(ctx context.Context, lock []freeze.Account) error { return p.my.Thaw(ctx, lock) }
-
 // Counters are each side's next AUTO_INCREMENTs.
 type Counters struct {
 	Source []freeze.Counter `json:"source"`
