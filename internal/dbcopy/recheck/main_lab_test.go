@@ -47,6 +47,7 @@ type pair struct {
 	maria, my *sql.DB // with all rights
 	from      changes.Position
 	link      Link
+	unfollow  func() error // stops the follower, and gives how it ended
 
 	mu     sync.Mutex
 	skip   func(*changes.Change) bool // changes that the follower passes by
@@ -74,26 +75,49 @@ func newPair(t *testing.T, tables ...string) *pair {
 	p.from = p.tip()
 	p.link = NewLink(endpoint(servers.maria, dbpair.Reader), endpoint(servers.mysql, dbpair.Loader), []string{schema})
 	p.link.from.Endpoint.User = dbpair.Root // Reader isn't a replica
-	log, err := follow.Forward(t.Context(), endpoint(servers.maria, dbpair.Root), []string{schema}, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := follow.Open(t.Context(), endpoint(servers.mysql, dbpair.Loader), follow.Options{Stream: follow.ForwardStream, Schemas: []string{schema}, From: &p.from, Skip: follow.CameBack})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- f.Run(ctx, passing{log, p}, nil) }()
+	t.Cleanup(clean)
+	p.follow()
 	t.Cleanup(func() {
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
+		if err := p.unfollow(); !errors.Is(err, context.Canceled) {
 			t.Errorf("the follower ended: %v", err)
 		}
-		f.Close()
-		clean()
 	})
 	return p
+}
+
+// follow starts the follower. skip are transactions of a definition that was changed at the target by hand.
+func (p *pair) follow(skip ...string) {
+	p.Helper()
+	log, err := follow.Forward(p.Context(), endpoint(servers.maria, dbpair.Root), []string{schema}, func(string) {})
+	if err != nil {
+		p.Fatal(err)
+	}
+	o := follow.Options{Stream: follow.ForwardStream, Schemas: []string{schema}, From: &p.from, Skip: follow.CameBack, Tables: log.Options.Tables}
+	if skip != nil {
+		o.From = nil
+	}
+	f, err := follow.Open(p.Context(), endpoint(servers.mysql, dbpair.Loader), o)
+	if err != nil {
+		p.Fatal(err)
+	}
+	now := log.Options.Tables
+	for _, gtid := range skip {
+		if log.Options.Tables, err = f.Tables(p.Context()); err != nil {
+			p.Fatal(err)
+		}
+		if _, err := f.SkipDDL(p.Context(), log, gtid, "a person"); err != nil {
+			p.Fatal(err)
+		}
+		log.Options.Tables = now
+	}
+	ctx, cancel := context.WithCancel(p.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx, passing{log, p}, nil) }()
+	p.unfollow = func() error {
+		cancel()
+		defer f.Close()
+		return <-done
+	}
 }
 
 // admin is a pool of one connection, so that USE holds for all that comes.
