@@ -107,11 +107,11 @@ func DecodeEnd(b []byte, e *End) (rest []byte, err error) {
 }
 
 // AppendSum appends a sum's encoding.
-func AppendSum(b []byte, s *Sum) []byte { return AppendEnd(AppendStat(b, &s.Stat), &s.End) }
+func AppendSum(b []byte, s *Sum) []byte { return AppendEnd(AppendMember(b, &s.Member), &s.End) }
 
 // DecodeSum takes a sum off the front of a record.
 func DecodeSum(b []byte, s *Sum) (rest []byte, err error) {
-	if b, err = DecodeStat(b, &s.Stat); err != nil {
+	if b, err = DecodeMember(b, &s.Member); err != nil {
 		return nil, err
 	}
 	return DecodeEnd(b, &s.End)
@@ -119,7 +119,7 @@ func DecodeSum(b []byte, s *Sum) (rest []byte, err error) {
 
 // AppendWritten appends the encoding of what became of a member.
 func AppendWritten(b []byte, w *Written) []byte {
-	return AppendEnd(appendText(b, string(w.Path)), &End{w.State, w.Sum, w.Why})
+	return AppendEnd(appendText(b, string(w.Path)), &End{State: w.State, Sum: w.Sum, Why: w.Why})
 }
 
 // DecodeWritten takes what became of a member off the front of a record.
@@ -144,10 +144,10 @@ func AppendKeeps(b []byte, k *Keeps) []byte {
 		}
 	}
 	b = append(b, flags)
-	for _, n := range []int64{k.Grain, k.Bytes, k.Inodes} {
+	for _, n := range []int64{k.Grain, k.Bytes, k.Inodes, int64(k.UID), int64(k.GID)} {
 		b = binary.AppendVarint(b, n)
 	}
-	return b
+	return appendText(b, k.Root)
 }
 
 // DecodeKeeps takes what a target keeps off the front of a record.
@@ -156,6 +156,8 @@ func DecodeKeeps(b []byte, k *Keeps) (rest []byte, err error) {
 	flags := r.byte()
 	k.Owners, k.Attrs, k.ACLs, k.Holes = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0
 	k.Grain, k.Bytes, k.Inodes = r.varint(), r.varint(), r.varint()
+	k.UID, k.GID = uint32(r.varint()), uint32(r.varint())
+	k.Root = r.text()
 	if r.short {
 		return nil, errShort
 	}

@@ -33,13 +33,16 @@ var (
 		return m
 	})
 	anyEnd = rapid.Custom(func(t *rapid.T) End {
-		e := End{State: rapid.SampledFrom([]State{Stable, Changed, Gone, Unreadable, Failed}).Draw(t, "state"), Why: anyText.Draw(t, "why")}
+		e := End{State: rapid.SampledFrom([]State{Stable, Changed, Gone, Unreadable, Failed}).Draw(t, "state"), At: anyTime.Draw(t, "at"), Why: anyText.Draw(t, "why")}
 		copy(e.Sum[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "sum"))
 		return e
 	})
 	anyKeeps = rapid.Custom(func(t *rapid.T) Keeps {
-		return Keeps{rapid.Bool().Draw(t, "o"), rapid.Bool().Draw(t, "x"), rapid.Bool().Draw(t, "a"), rapid.Bool().Draw(t, "h"),
-			rapid.Int64().Draw(t, "grain"), rapid.Int64().Draw(t, "bytes"), rapid.Int64().Draw(t, "inodes")}
+		return Keeps{
+			Owners: rapid.Bool().Draw(t, "owners"), Attrs: rapid.Bool().Draw(t, "attrs"), ACLs: rapid.Bool().Draw(t, "acls"), Holes: rapid.Bool().Draw(t, "holes"),
+			Grain: rapid.Int64().Draw(t, "grain"), Bytes: rapid.Int64().Draw(t, "bytes"), Inodes: rapid.Int64().Draw(t, "inodes"),
+			UID: rapid.Uint32().Draw(t, "uid"), GID: rapid.Uint32().Draw(t, "gid"), Root: anyText.Draw(t, "root"),
+		}
 	})
 	safePath = rapid.Custom(func(t *rapid.T) Path { return Path(strings.Join(rapid.SliceOfN(anyName, 0, 5).Draw(t, "names"), "/")) })
 	anyName  = rapid.Custom(func(t *rapid.T) string {
@@ -57,7 +60,7 @@ func TestCodes(t *testing.T) {
 		goesRound(t, safePath, func(b []byte, p *Path) []byte { return AppendPath(b, *p) }, DecodePath)
 	})
 	t.Run("sum", func(t *testing.T) {
-		goesRound(t, rapid.Custom(func(t *rapid.T) Sum { return Sum{anyStat.Draw(t, "stat"), anyEnd.Draw(t, "end")} }), AppendSum, DecodeSum)
+		goesRound(t, rapid.Custom(func(t *rapid.T) Sum { return Sum{anyMember.Draw(t, "member"), anyEnd.Draw(t, "end")} }), AppendSum, DecodeSum)
 	})
 	t.Run("written", func(t *testing.T) {
 		goesRound(t, rapid.Custom(func(t *rapid.T) Written {
