@@ -24,11 +24,11 @@ var ErrNoAgent = errors.New("the agent's program is missing")
 // ErrNoExec: no directory there may be written to and executed in. Nothing is left there.
 var ErrNoExec = errors.New("none of $XDG_RUNTIME_DIR, /tmp, /var/tmp, $HOME and /dev/shm lets a program be put there and run: give the account a directory that does")
 
-// The statuses of start.sh and again.sh.
+// The statuses of start.sh that another try doesn't change.
 const (
-	statusCut    = 65
 	statusNoExec = 66
 	statusTool   = 67
+	statusRoom   = 68
 )
 
 //go:embed start.sh
