@@ -18,21 +18,25 @@ import (
 const (
 	lookers = 32       // look at entries side by side: on a network file system each look is a round trip
 	atOnce  = 512      // entries are looked at by one of them at a time
-	held    = 64 << 20 // bytes of names and entries that are held ahead of whoever takes the listing
+	mayHold = 64 << 20 // bytes of names and entries that are held ahead of whoever takes the listing
 )
 
 // List looks at directories side by side, in the order in which they are wanted, and as far ahead as the memory for it goes. Names that begin
 // with tree.TempPrefix in the root are left out. Where another file system is mounted below the root, its root is listed and not entered.
 func (d *Disk) List(ctx context.Context, each func(tree.Stat) error) error {
-	root, err := statFD(d.root, "")
+	l := &listing{d: d, most: mayHold}
+	l.moved.L = &l.mu
+	return l.run(ctx, each)
+}
+
+func (l *listing) run(ctx context.Context, each func(tree.Stat) error) error {
+	root, err := statFD(l.d.root, "")
 	if err != nil {
 		return err
 	}
 	if root.Names == 0 {
-		return fmt.Errorf("%s: %w", d.name, tree.ErrNoTree)
+		return fmt.Errorf("%s: %w", l.d.name, tree.ErrNoTree)
 	}
-	l := &listing{d: d}
-	l.moved.L = &l.mu
 	top := l.dir("")
 	var all sync.WaitGroup
 	for range lookers {
@@ -50,6 +54,7 @@ func (d *Disk) List(ctx context.Context, each func(tree.Stat) error) error {
 // top; each is a stretch of names of one directory, or a directory whose names aren't known yet.
 type listing struct {
 	d     *Disk
+	most  int // bytes that it may hold
 	mu    sync.Mutex
 	moved sync.Cond // a chunk was added, is ready, or was given; or it ended
 	work  chunks
@@ -180,7 +185,7 @@ func (l *listing) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		for !l.over && (len(l.work) == 0 || l.held > held && l.work[0] != l.want) {
+		for !l.over && (len(l.work) == 0 || l.held > l.most && l.work[0] != l.want) {
 			l.moved.Wait()
 		}
 		if l.over {
