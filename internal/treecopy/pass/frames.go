@@ -74,13 +74,32 @@ func (f *frames) next() ([]byte, error) {
 		return nil, err
 	}
 	if checksum(head[:4], b) != binary.LittleEndian.Uint32(head[4:]) {
-		if end == f.size {
+		if end == f.size || f.zeros(head[:], b) {
 			return nil, errTorn
 		}
 		return nil, fmt.Errorf("%w: at byte %d", ErrDamaged, f.off)
 	}
 	f.off = end
 	return b, nil
+}
+
+// zeros says whether there is nothing but zeros from a frame on: room that was given to the file, and never written.
+func (f *frames) zeros(parts ...[]byte) bool {
+	for _, b := range parts {
+		for _, c := range b {
+			if c != 0 {
+				return false
+			}
+		}
+	}
+	for {
+		switch c, err := f.r.ReadByte(); {
+		case err != nil:
+			return true
+		case c != 0:
+			return false
+		}
+	}
 }
 
 // header says what a file is of.

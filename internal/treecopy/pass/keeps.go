@@ -93,7 +93,7 @@ func (f *fits) strip(m *tree.Member, target string) error {
 		}
 	}
 	if !f.Owners {
-		m.UID, m.GID = tree.AnyOwner, tree.AnyOwner
+		m.UID, m.GID = f.UID, f.GID
 	}
 	m.MTime, m.Attrs = f.time(m.MTime), kept
 	return nil

@@ -43,7 +43,7 @@ func (s *State) known() iter.Seq2[*Entry, error] {
 	}
 }
 
-// logged gives what is in the log, in no order.
+// logged gives what is in the log, the earliest run first.
 func (s *State) logged(each func(*Entry)) error {
 	for _, run := range s.runs {
 		c := s.run(run, 0)

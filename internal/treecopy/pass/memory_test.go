@@ -369,9 +369,6 @@ func (m *memory) keep(mem *tree.Member, content []byte) (w tree.Written, full bo
 		content = m.spoil(mem.Path, content)
 	}
 	f := file{Stat: mem.Stat, content: content, attrs: mem.Attrs}
-	if f.UID == tree.AnyOwner {
-		f.UID, f.GID = m.keeps.UID, m.keeps.GID
-	}
 	m.set(mem.Path, f)
 	m.files[""].MTime = m.tick() // what is half made has its name there
 	return w, false
@@ -413,9 +410,6 @@ func (m *memory) Finish(ctx context.Context, dirs []tree.Member) error {
 		f := m.files[d.Path]
 		if f != nil && f.Kind == tree.Directory {
 			f.Mode, f.MTime, f.attrs, f.UID, f.GID = d.Mode, d.MTime, d.Attrs, d.UID, d.GID
-			if d.UID == tree.AnyOwner {
-				f.UID, f.GID = m.keeps.UID, m.keeps.GID
-			}
 		}
 		m.mu.Unlock()
 	}

@@ -158,11 +158,12 @@ func (r *runner) execute(ctx context.Context, p *plan) error {
 	began := time.Now()
 	defer func() { r.report.Took.Copy = time.Since(began) }()
 	// What a killed pass has recorded has left its directories with other times.
-	if err := r.state.logged(func(e *Entry) {
-		if e.Kind != tree.Directory {
+	err := r.state.logged(func(e *Entry) {
+		if e.Gone || e.Kind != tree.Directory {
 			r.touch(e.Path)
 		}
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if p.nothing() && len(r.dirty) == 0 {
@@ -241,10 +242,12 @@ func (r *runner) steady(ctx context.Context, f func() error) error {
 	}
 }
 
-// touch notes that something was written or taken away in an entry's directory; and in the root, where what is half made has its names.
+// touch notes that something that is no directory was written, or anything taken away: that changed its directory; and the root, where what is half
+// made has its names.
 func (r *runner) touch(p tree.Path) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.dirty, p)
 	r.dirty[""] = true
 	if dir, ok := p.Parent(); ok {
 		r.dirty[dir] = true
