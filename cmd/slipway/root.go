@@ -75,7 +75,7 @@ func newRoot(p *program) *cobra.Command {
 	f.StringVar(&p.stateDir, "state", "", "directory of what is kept; the runs are in its runs/ (default: the configuration's state)")
 	f.VarP(&p.output, "output", "o", "how to print")
 	root.AddCommand(newInit(p), newPlan(p), newRehearse(p), newResume(p), newRollback(p), newWaive(p), newGate(p), newAbort(p), newPause(p),
-		newRunService(p), newStatus(p), newRuns(p), newJournal(p), newSnapshot(p), newInventory(p), newDB(p), newVersion(p))
+		newRunService(p), newStatus(p), newRuns(p), newJournal(p), newSnapshot(p), newInventory(p), newDB(p), newFiles(p), newVersion(p))
 	return root
 }
 

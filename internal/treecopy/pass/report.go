@@ -103,7 +103,7 @@ func (r *Report) slow(s Slow) {
 
 // Whole says whether the target has all that it is to have: special files are none of that.
 func (r *Report) Whole() bool {
-	return r.Troubles[Changing] == 0 && r.Troubles[Unreadable] == 0 && r.Troubles[Failed] == 0
+	return !slices.ContainsFunc(r.Counts, func(c Count) bool { return c.Trouble != Special })
 }
 
 // close puts a report in order.

@@ -359,3 +359,42 @@ func (s *State) keep(r *Report) error {
 	}
 	return nil
 }
+
+// Status is what a state says to whoever only looks.
+type Status struct {
+	Last *Report `json:"last,omitempty"` // nil: no pass has ended
+	Held string  `json:"held_by,omitempty"`
+	Done bool    `json:"done"` // a pass has come to its end: the target had everything that was listed
+}
+
+// Look looks at the state in a directory without locking it. One that isn't there says nothing.
+func Look(dir string) (s Status, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, lastName))
+	if err == nil {
+		s.Last = &Report{}
+		err = json.Unmarshal(b, s.Last)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("state %s: %s: %w", dir, lastName, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, manifestName)); err == nil {
+		s.Done = true
+	}
+	f, err := os.Open(filepath.Join(dir, lockName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("state: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
+		return s, nil // given back with f
+	}
+	who, err := io.ReadAll(io.LimitReader(f, 256))
+	if err != nil {
+		return s, fmt.Errorf("state: %w", err)
+	}
+	s.Held = string(who)
+	return s, nil
+}
