@@ -42,7 +42,7 @@ type filesFlags struct {
 	identity            []string
 	knownHosts          string
 	kubeconfig, kubectx string
-	image, rate         string
+	image, rate, batch  string
 	without             []string
 	parallel            int
 	delete              bool
@@ -50,6 +50,7 @@ type filesFlags struct {
 	source, target place.Place
 	features       []pass.Feature
 	bytesPerSecond int64
+	batchBytes     int64
 }
 
 func (x *filesFlags) flags(cmd *cobra.Command) {
@@ -60,6 +61,7 @@ func (x *filesFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&x.kubectx, "context", "", "the kubeconfig's context (default: its current one)")
 	f.StringVar(&x.image, "image", "", "image of the pod that mounts the claim of pvc://")
 	f.StringVar(&x.rate, "rate", "", "how much is read from the source in a second at most: 20M")
+	f.StringVar(&x.batch, "batch", "32M", "how much a batch of files is about: what is under way when a copy is killed is sent again")
 	f.StringSliceVar(&x.without, "without", nil, "what may be lost where the target can't keep it: owner, xattr, acl, times, holes")
 	f.IntVar(&x.parallel, "parallel", 4, "batches of files that are under way at once")
 	f.BoolVar(&x.delete, "delete", false, "take away what the target has and the source hasn't")
@@ -105,8 +107,15 @@ func (x *filesFlags) read(cmd *cobra.Command, args []string) (err error) {
 		}
 		x.features = append(x.features, pass.Feature(w))
 	}
-	if x.bytesPerSecond, err = parseRate(x.rate); err != nil {
-		bad = append(bad, fmt.Errorf("--rate %s: %w", x.rate, err))
+	size := func(flag, text string) int64 {
+		n, err := parseSize(text)
+		if err != nil {
+			bad = append(bad, fmt.Errorf("--%s %s: %w", flag, text, err))
+		}
+		return n
+	}
+	if x.batchBytes = size("batch", x.batch); x.rate != "" {
+		x.bytesPerSecond = size("rate", x.rate)
 	}
 	if x.parallel < 1 || x.parallel > 32 {
 		bad = append(bad, fmt.Errorf("--parallel %d: from 1 to 32", x.parallel))
@@ -117,25 +126,24 @@ func (x *filesFlags) read(cmd *cobra.Command, args []string) (err error) {
 	return nil
 }
 
-// parseRate reads a number of bytes with a letter for its unit: 500K, 20M, 1G; "" is 0.
-func parseRate(s string) (int64, error) {
-	if s == "" {
-		return 0, nil
-	}
+// parseSize reads a number of bytes with a letter for its unit: 500K, 20M, 1G.
+func parseSize(s string) (int64, error) {
 	digits, unit := s, int64(1)
-	if i := strings.IndexByte("KMG", s[len(s)-1]); i >= 0 {
-		digits, unit = s[:len(s)-1], 1<<(10*(i+1))
+	for i, letter := range []string{"K", "M", "G"} {
+		if d, ok := strings.CutSuffix(s, letter); ok {
+			digits, unit = d, 1<<(10*(i+1))
+		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 32)
 	if err != nil || n < 1 {
-		return 0, errors.New("bytes a second, such as 500K, 20M or 1G")
+		return 0, errors.New("a number of bytes, such as 500K, 20M or 1G")
 	}
 	return n * unit, nil
 }
 
 // options are how a pass is made with these flags.
 func (x *filesFlags) options(verify bool, t *filesTeller) pass.Options {
-	return pass.Options{Delete: x.delete, Verify: verify, Without: x.features, Parallel: x.parallel, Meter: &t.meter, Tell: t.say}
+	return pass.Options{Delete: x.delete, Verify: verify, Without: x.features, Parallel: x.parallel, Batch: pass.Batch{Bytes: x.batchBytes}, Meter: &t.meter, Tell: t.say}
 }
 
 // filesState is the directory of what is known of the copy of one place to another.
