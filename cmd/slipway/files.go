@@ -195,7 +195,7 @@ func (p *program) openFiles(ctx context.Context, x *filesFlags) (d *filesDesk, e
 		d.open = append(d.open, c)
 		return t, nil
 	}
-	o := place.Options{Sessions: x.parallel + 1, SSHOptions: sshHands(x.identity, x.knownHosts),
+	o := place.Options{Sessions: x.parallel + 1, AgentDir: p.agentDir, SSHOptions: sshHands(x.identity, x.knownHosts),
 		KubeOptions: place.KubeOptions{Kubeconfig: x.kubeconfig, Context: x.kubectx, Image: x.image, UserAgent: "slipway/" + version}}
 	from := o
 	from.ReadOnly, from.Rate = true, x.bytesPerSecond

@@ -25,7 +25,8 @@ type program struct {
 	configFile string
 	stateDir   string
 	output     output
-	stays      bool // at a gate where nobody can be asked, it waits
+	stays      bool   // at a gate where nobody can be asked, it waits
+	agentDir   string // where slipway-agent lies; "": beside this program
 }
 
 // opener makes the runbook of the configuration. reuse is the snapshot to fill the target from, "" for a new one; run is

@@ -68,7 +68,7 @@ const manyGone = 100
 // comparison makes a plan of what the three rows show.
 type comparison struct {
 	plan   *plan
-	report *Report
+	report *tally
 	fits   *fits
 	first  bool // the target was listed
 

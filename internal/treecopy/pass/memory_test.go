@@ -514,3 +514,13 @@ func mustRun(t *testing.T, src, dst *memory, st *State, o Options) *Report {
 	}
 	return r
 }
+
+// count is how many entries had a trouble.
+func count(r *Report, t Trouble) int64 {
+	for _, c := range r.Counts {
+		if c.Trouble == t {
+			return c.Entries
+		}
+	}
+	return 0
+}

@@ -66,7 +66,7 @@ type runner struct {
 	state  *State
 	o      Options
 	fits   fits
-	report *Report
+	report *tally
 
 	mu     sync.Mutex
 	dirty  map[tree.Path]bool // directories that must get their attributes: something in them was written or taken away
@@ -79,7 +79,7 @@ func newRunner(src tree.Source, dst tree.Target, st *State, o Options) *runner {
 	for _, f := range o.Without {
 		r.fits.without[f] = true
 	}
-	r.report = &Report{Source: src.Name(), Target: dst.Name(), Began: time.Now().UTC(), Troubles: map[Trouble]int64{}}
+	r.report = &tally{Report: Report{Source: src.Name(), Target: dst.Name(), Began: time.Now().UTC()}, troubles: map[Trouble]int64{}}
 	return r
 }
 
@@ -92,7 +92,7 @@ func Run(ctx context.Context, src tree.Source, dst tree.Target, st *State, o Opt
 	r := newRunner(src, dst, st, o)
 	err := r.pass1(ctx)
 	r.report.close(err)
-	return r.report, errors.Join(err, st.keep(r.report))
+	return &r.report.Report, errors.Join(err, st.keep(&r.report.Report))
 }
 
 func (r *runner) pass1(ctx context.Context) error {

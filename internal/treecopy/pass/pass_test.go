@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 	dst.remove("lost+found/#1", "lost+found")
 	dst.files[""].MTime = src.files[""].MTime
 	same(t, src, dst)
-	if !r.First || r.Sent != 10 || r.Dirs != 4 || r.Kept != 0 || !r.Whole() || r.Troubles[Special] != 1 || r.Problems[0].Name != `"pipe"` {
+	if !r.First || r.Sent != 10 || r.Dirs != 4 || r.Kept != 0 || !r.Whole() || count(r, Special) != 1 || r.Problems[0].Name != `"pipe"` {
 		t.Errorf("%+v", r)
 	}
 	sent := src.sent()
@@ -125,7 +125,7 @@ func TestChangesWhileRead(t *testing.T) {
 		}
 	}
 	r := mustRun(t, src, dst, st, small)
-	if r.Whole() || r.Troubles[Changing] != 1 || src.read["acl"] != attempts || src.read["img/b.jpg"] != 3 || r.Retried != attempts-1+2+3 {
+	if r.Whole() || count(r, Changing) != 1 || src.read["acl"] != attempts || src.read["img/b.jpg"] != 3 || r.Retried != attempts-1+2+3 {
 		t.Errorf("%+v; %v", r, src.read)
 	}
 	if p := r.Problems; len(p) != 2 || p[0].Path != "acl" || p[0].Why != "it changed while it was read, 6 times" {
@@ -322,7 +322,7 @@ func TestVerifyWhileCopying(t *testing.T) {
 	src.write("img/b.jpg", "2")
 	st := state(t, t.TempDir())
 	r = mustRun(t, src, dst, st, o)
-	if r.Whole() || r.Troubles[Failed] != 1 || r.Problems[0].Why != "it reads back otherwise than it was written, 6 times" {
+	if r.Whole() || count(r, Failed) != 1 || r.Problems[0].Why != "it reads back otherwise than it was written, 6 times" {
 		t.Errorf("%+v", r)
 	}
 	for e, err := range st.known() {
@@ -336,7 +336,7 @@ func TestVerifyWhileCopying(t *testing.T) {
 func TestTold(t *testing.T) {
 	src, dst := shop(), newMemory("target")
 	r, err := Run(t.Context(), src, liar{dst}, state(t, t.TempDir()), small)
-	if err != nil || r.Troubles[Failed] != 9 || r.Sent != 1 || !strings.Contains(r.Problems[0].Why, "other bytes arrived than were sent") {
+	if err != nil || count(r, Failed) != 9 || r.Sent != 1 || !strings.Contains(r.Problems[0].Why, "other bytes arrived than were sent") {
 		t.Errorf("%v, %+v", err, r)
 	}
 }

@@ -51,11 +51,16 @@ type Report struct {
 	Checked int64  `json:"verified"` // files that were read back and compared
 	Retried int64  `json:"retried"`  // reads and writes that were done again
 
-	Slowest  *Slow             `json:"slowest,omitempty"`
-	Troubles map[Trouble]int64 `json:"-"`
-	Counts   []Count           `json:"troubles,omitempty"` // by trouble
-	Problems []Problem         `json:"problems,omitempty"` // by path, the first mostNamed
+	Slowest  *Slow     `json:"slowest,omitempty"`
+	Counts   []Count   `json:"troubles,omitempty"`
+	Problems []Problem `json:"problems,omitempty"` // by path, the first mostNamed
+}
+
+// tally is a report that several add to.
+type tally struct {
+	Report
 	mu       sync.Mutex
+	troubles map[Trouble]int64
 }
 
 // Count is how many entries had a trouble.
@@ -78,22 +83,22 @@ type Slow struct {
 	Took  time.Duration `json:"took"`
 }
 
-func (r *Report) trouble(p tree.Path, t Trouble, why string) {
+func (r *tally) trouble(p tree.Path, t Trouble, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.Troubles[t]++
+	r.troubles[t]++
 	if len(r.Problems) < mostNamed {
 		r.Problems = append(r.Problems, Problem{p, p.String(), t, why})
 	}
 }
 
-func (r *Report) add(to *int64, n int64) {
+func (r *tally) add(to *int64, n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*to += n
 }
 
-func (r *Report) slow(s Slow) {
+func (r *tally) slow(s Slow) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.Files > 0 && (r.Slowest == nil || s.Took > r.Slowest.Took) {
@@ -107,7 +112,7 @@ func (r *Report) Whole() bool {
 }
 
 // close puts a report in order.
-func (r *Report) close(err error) {
+func (r *tally) close(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Took.All = time.Since(r.Began)
@@ -122,7 +127,7 @@ func (r *Report) close(err error) {
 	})
 	r.Counts = nil
 	for _, t := range []Trouble{Special, Changing, Unreadable, Failed} {
-		if n := r.Troubles[t]; n > 0 {
+		if n := r.troubles[t]; n > 0 {
 			r.Counts = append(r.Counts, Count{t, n})
 		}
 	}

@@ -96,7 +96,7 @@ func (v *verifier) run(ctx context.Context, repair bool) (err error) {
 	if !v.o.Delete {
 		v.plan.before, v.plan.after = nil, nil
 	}
-	v.c.Repair, v.report.Found = v.report, v.plan.Totals
+	v.c.Repair, v.report.Found = &v.report.Report, v.plan.Totals
 	v.o.Meter.do(func(p *Progress) { p.Todo = v.plan.Totals })
 	err = v.execute(ctx, v.plan)
 	v.report.close(err)
