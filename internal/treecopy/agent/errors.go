@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +18,7 @@ var errInput = errors.New("what was to be written broke off")
 var kinds = []error{
 	errInput, ErrReadOnly, ErrProtocol,
 	tree.ErrNoTree, tree.ErrFull, tree.ErrUnsafe, tree.ErrStream,
-	context.Canceled, context.DeadlineExceeded, fs.ErrPermission, fs.ErrNotExist,
+	fs.ErrPermission, fs.ErrNotExist,
 }
 
 // remoteError is an error of the other end.

@@ -51,14 +51,16 @@ func (s Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	}()
 	select {
 	case err := <-worked:
-		return err
+		if err != nil {
+			return err
+		}
 	case <-ctx.Done():
+		select {
+		case <-worked:
+		case <-time.After(grace):
+		}
 	}
-	select {
-	case <-worked:
-	case <-time.After(grace):
-	}
-	if err := context.Cause(ctx); !errors.Is(err, io.EOF) {
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
@@ -85,14 +87,16 @@ type operation struct {
 }
 
 // listen hands on operations and their input until the session ends, which is io.EOF where the other side closed it.
-func listen(ctx context.Context, e *ear, ops chan<- operation) error {
+func listen(ctx context.Context, e *ear, ops chan<- operation) (err error) {
 	var input *io.PipeWriter // of the operation that goes on and whose input hasn't ended
+	defer func() {
+		if input != nil {
+			input.CloseWithError(cut(err))
+		}
+	}()
 	for {
 		kind, b, err := e.hear()
 		if err != nil {
-			if input != nil {
-				input.CloseWithError(cut(err))
-			}
 			return err
 		}
 		switch kind {
@@ -112,8 +116,8 @@ func listen(ctx context.Context, e *ear, ops chan<- operation) error {
 				return fmt.Errorf("%w: frame %q in the input of an operation", ErrProtocol, kind)
 			}
 			op := operation{kind: kind, what: append([]byte(nil), b...)}
-			if kind != frameHello {
-				op.in, input = io.Pipe()
+			if op.in, input = io.Pipe(); kind == frameHello {
+				input = nil // it has none
 			}
 			select {
 			case ops <- op:
@@ -144,12 +148,23 @@ func (s Server) work(ctx context.Context, m *mouth, ops <-chan operation) error 
 	if err := m.say(frameWelcome, id.encode()); err != nil {
 		return err
 	}
-	for op := range ops {
+	for {
+		var op operation
+		select {
+		case op, ok = <-ops:
+		case <-ctx.Done():
+		}
+		if !ok || ctx.Err() != nil {
+			return nil
+		}
 		err := do(ctx, t, h.ReadOnly, op, pieces{m, frameOutput})
 		if err == nil { // the answer comes when all of the input has
 			_, err = io.Copy(io.Discard, op.in)
 		}
 		op.in.CloseWithError(io.ErrClosedPipe)
+		if ctx.Err() != nil { // an answer would say that the operation failed, and not that this program ends
+			return nil
+		}
 		if err != nil {
 			err = m.say(frameFailed, encodeError(err))
 		} else {
@@ -159,5 +174,4 @@ func (s Server) work(ctx context.Context, m *mouth, ops <-chan operation) error 
 			return err
 		}
 	}
-	return nil
 }

@@ -21,9 +21,14 @@ type session struct {
 	quiet chan struct{} // closed when pings are to end
 }
 
+// startWithin is what an agent gets to be sent, to start, and to find its root: minutes only where the wire is slow or a disk hangs.
+const startWithin = 3 * time.Minute
+
 // open starts an agent and says hello. Errors: tree.ErrLost where there was no greeting or no answer; ErrVersion, ErrProtocol; the agent's own, such
 // as tree.ErrNoTree; the context's cause.
 func open(ctx context.Context, start Start, live int, h Hello, patience time.Duration) (*session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("%w: no agent was up within %s", tree.ErrLost, startWithin))
+	defer cancel()
 	c := connect(ctx, start, live)
 	s := &session{c: c, mouth: newMouth(c.in), ear: &ear{r: bufio.NewReaderSize(c.out, 256<<10)}, quiet: make(chan struct{})}
 	unhook := context.AfterFunc(ctx, c.cut)
@@ -122,7 +127,7 @@ func (s *session) do(ctx context.Context, t task) (whole bool, err error) {
 	switch {
 	case !a.done: // the caller had enough
 		return false, err
-	case t.open && err != nil:
+	case t.open && err != nil && !errors.Is(err, errInput):
 		select {
 		case sendErr = <-sent:
 		default: // it goes on to read what nobody wants any more

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +22,29 @@ import (
 // built is where the agent's program is.
 var built string
 
+// childOf is set in the environment of a process that is to open a place and to read from it, until it is killed.
+const childOf = "SLIPWAY_TEST_PLACE"
+
+func child(order string) error {
+	var o [4]string
+	copy(o[:], strings.Split(order, "\n"))
+	p, err := Parse(o[3])
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	src, _, err := Open(ctx, p, Options{AgentDir: o[0], ReadOnly: true, Rate: slow, SSHOptions: SSHOptions{Identity: []string{o[1]}, KnownHosts: o[2], Act: remote.NewActor}})
+	if err != nil {
+		return err
+	}
+	return src.Read(ctx, []tree.Path{"z"}, os.Stdout)
+}
+
 func TestMain(m *testing.M) {
+	if order := os.Getenv(childOf); order != "" {
+		fmt.Fprintln(os.Stderr, "error:", child(order))
+		os.Exit(1)
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "place")
 		if err != nil {
@@ -44,17 +67,18 @@ type host struct {
 	t       *testing.T
 	server  *sshtest.Server
 	options Options
+	flip    bool   // the first byte of an agent that is sent arrives as another
 	home    string // $HOME and $XDG_RUNTIME_DIR of what runs there: nothing may be left in it
 
 	mu    sync.Mutex
-	shell []string         // runs a line
-	pids  []int            // of the commands' first processes, each in a process group of its own
-	hold  func([]byte) int // how many of these bytes of a command's input are let through before it is cut; nil: all
+	shell []string // runs a line
+	pids  []int    // of the commands' first processes, each in a process group of its own
+	cutAt int64    // a start's connection is cut after so many bytes of its input; negative: never
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{t: t, home: t.TempDir(), shell: []string{"sh", "-c"}}
+	h := &host{t: t, home: t.TempDir(), shell: []string{"sh", "-c"}, cutAt: -1}
 	h.server = sshtest.Start(t, sshtest.Options{Exec: h.exec})
 	key, path := sshtest.NewKeyFile(t)
 	h.server.Authorize(key.PublicKey())
@@ -79,8 +103,20 @@ func (h *host) exec(s *sshtest.Session) sshtest.Exit {
 	h.mu.Lock()
 	h.pids = append(h.pids, cmd.Process.Pid)
 	h.mu.Unlock()
+	h.mu.Lock()
+	cutAt := h.cutAt
+	h.mu.Unlock()
 	go func() {
-		_, _ = io.Copy(in, s.Stdin)
+		var from io.Reader = s.Stdin
+		if h.flip && strings.Contains(s.Line, "head -c") {
+			_, _ = io.ReadFull(from, make([]byte, 1))
+			from = io.MultiReader(strings.NewReader("x"), from)
+		}
+		if cutAt >= 0 && strings.Contains(s.Line, "head -c") {
+			from = io.LimitReader(from, cutAt)
+			defer s.Server.Drop()
+		}
+		_, _ = io.Copy(in, from)
 		_ = in.Close()
 	}()
 	ended := make(chan struct{})
@@ -100,6 +136,13 @@ func (h *host) exec(s *sshtest.Session) sshtest.Exit {
 		return sshtest.Exit{Signal: "KILL"}
 	}
 	return sshtest.Exit{Status: cmd.ProcessState.ExitCode()}
+}
+
+// cutInput cuts the connection of each agent that is sent from now on after so many bytes; negative: no more.
+func (h *host) cutInput(at int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cutAt = at
 }
 
 // place is a directory of the host.
@@ -130,12 +173,24 @@ func (h *host) starts() (uploads, again int) {
 	return uploads, again
 }
 
-// agents are the processes that commands of the host have become, as far as they are still there.
+// agents are the processes of commands of the host that have become agents, as far as they are still there.
 func (h *host) agents() (there []int) {
+	all, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, pid := range h.pids {
-		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && strings.Contains(exe, "/.slipway-agent-") {
+	for _, link := range all {
+		exe, err := os.Readlink(link)
+		if err != nil || !strings.HasPrefix(exe, h.home+"/.slipway-agent-") {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if group, err := syscall.Getpgid(pid); err == nil && slices.Contains(h.pids, group) {
 			there = append(there, pid)
 		}
 	}
