@@ -28,14 +28,14 @@ import (
 // soon bounds every wait of these tests.
 const soon = time.Minute
 
-// place is a directory in which real processes of the program run, with the runbook of book_test.go.
-type place struct {
+// bench is a directory in which real processes of the program run, with the runbook of book_test.go.
+type bench struct {
 	*testing.T
 	dir string
 }
 
-func newPlace(t *testing.T, files ...string) place {
-	p := place{t, t.TempDir()}
+func newBench(t *testing.T, files ...string) bench {
+	p := bench{t, t.TempDir()}
 	p.put("slipway.yaml", config.Example)
 	p.put("inventory.yaml", inventory.Example)
 	for _, f := range files {
@@ -44,26 +44,26 @@ func newPlace(t *testing.T, files ...string) place {
 	return p
 }
 
-func (p place) put(name, text string) {
+func (p bench) put(name, text string) {
 	p.Helper()
 	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
 		p.Fatal(err)
 	}
 }
 
-func (p place) remove(name string) {
+func (p bench) remove(name string) {
 	p.Helper()
 	if err := os.Remove(filepath.Join(p.dir, name)); err != nil {
 		p.Fatal(err)
 	}
 }
 
-func (p place) there(name string) bool {
+func (p bench) there(name string) bool {
 	_, err := os.Stat(filepath.Join(p.dir, name))
 	return err == nil
 }
 
-func (p place) until(what string, ok func() bool) {
+func (p bench) until(what string, ok func() bool) {
 	p.Helper()
 	for since := time.Now(); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Since(since) > soon {
@@ -87,7 +87,7 @@ func (s *shared) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.bu
 
 // child is one process of the program.
 type child struct {
-	place
+	bench
 	cmd      *exec.Cmd
 	out, err shared
 	keys     *os.File // what it is typed at its terminal; nil where it has none
@@ -95,9 +95,9 @@ type child struct {
 }
 
 // begin starts slipway-book; at a terminal of its own, on which it also shows the run, where tty says so.
-func (p place) begin(tty bool, args ...string) *child {
+func (p bench) begin(tty bool, args ...string) *child {
 	p.Helper()
-	c := &child{place: p, cmd: exec.Command("slipway-book", args...), ended: make(chan struct{})}
+	c := &child{bench: p, cmd: exec.Command("slipway-book", args...), ended: make(chan struct{})}
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = p.dir, &c.out, &c.err
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var slave *os.File
@@ -136,7 +136,7 @@ func (p place) begin(tty bool, args ...string) *child {
 }
 
 // terminal makes a pseudo-terminal of 120 columns.
-func (p place) terminal() (master, slave *os.File) {
+func (p bench) terminal() (master, slave *os.File) {
 	p.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -215,7 +215,7 @@ func (c *child) run() string {
 	return begun.FindStringSubmatch(c.out.String())[1]
 }
 
-func (p place) history(id string) *migrate.History {
+func (p bench) history(id string) *migrate.History {
 	p.Helper()
 	dir, err := journal.OpenDir(filepath.Join(p.dir, ".slipway", "runs", id))
 	if err != nil {
@@ -229,7 +229,7 @@ func (p place) history(id string) *migrate.History {
 }
 
 // step fails unless a step of a run stands there.
-func (p place) step(id string, step migrate.StepID, state migrate.StepState, attempts int) {
+func (p bench) step(id string, step migrate.StepID, state migrate.StepState, attempts int) {
 	p.Helper()
 	if s, _ := p.history(id).Step(step); s.State != state || s.Attempts != attempts {
 		p.Errorf("step %s is %q after %d attempts, want %q after %d", step, s.State, s.Attempts, state, attempts)
@@ -248,7 +248,7 @@ func says(t *testing.T, text string, patterns ...string) {
 // A second process on a run is refused with who holds it, since when and on which host; the first goes on. The lock goes with
 // its process, however that ends.
 func TestOneWriter(t *testing.T) {
-	p := newPlace(t, "slow.wait")
+	p := newBench(t, "slow.wait")
 	first := p.begin(false, "rehearse", "--yes-to", "go")
 	id := first.run()
 	p.until("the slow step", func() bool { return p.there("slow.began") })
@@ -271,7 +271,7 @@ func TestOneWriter(t *testing.T) {
 
 // Ctrl-C once: nothing new starts, and what runs may finish.
 func TestCtrlCOnce(t *testing.T) {
-	p := newPlace(t, "slow.wait")
+	p := newBench(t, "slow.wait")
 	c := p.begin(false, "rehearse", "--yes-to", "go")
 	id := c.run()
 	p.until("the slow step", func() bool { return p.there("slow.began") })
@@ -291,7 +291,7 @@ func TestCtrlCOnce(t *testing.T) {
 
 // Ctrl-C twice: the process ends at once, and resume handles it as any other crash.
 func TestCtrlCTwice(t *testing.T) {
-	p := newPlace(t, "slow.wait", "slow.deaf")
+	p := newBench(t, "slow.wait", "slow.deaf")
 	c := p.begin(false, "rehearse", "--yes-to", "go")
 	id := c.run()
 	p.until("the slow step", func() bool { return p.there("slow.began") })
@@ -311,7 +311,7 @@ func TestCtrlCTwice(t *testing.T) {
 
 // At a terminal a person is asked, with all that counts; only the gate's name passes it, and Enter looks again.
 func TestPrompt(t *testing.T) {
-	p := newPlace(t)
+	p := newBench(t)
 	p.put("lag", "1m")
 	c := p.begin(true, "rehearse")
 	c.shows(`gate go: make the last file\s+stand up +[0-9.]+ s[^\n]*\s+follow +[0-9.]+ s[^\n]*\s+follow.rows +up, lag 1m00s\s+it waits until .*, (59|60)m..s from now; then the run goes back\s+type go to pass it, abort to turn the run back, Enter to look again: `)
@@ -343,7 +343,7 @@ func TestPrompt(t *testing.T) {
 // A word from another terminal ends the prompt, and the command there prints the answer.
 func TestAnotherTerminal(t *testing.T) {
 	for _, word := range []string{"pass", "abort"} {
-		p := newPlace(t)
+		p := newBench(t)
 		c := p.begin(true, "rehearse")
 		c.shows("type go to pass it")
 		id := c.run()
@@ -363,7 +363,7 @@ func TestAnotherTerminal(t *testing.T) {
 
 // A gate's deadline turns the run back while somebody is asked; Ctrl-C and the end of what is typed leave it waiting.
 func TestPromptEnds(t *testing.T) {
-	p := newPlace(t)
+	p := newBench(t)
 	p.put("within", "2s")
 	c := p.begin(true, "rehearse")
 	c.shows("type go to pass it")
@@ -384,7 +384,7 @@ func TestPromptEnds(t *testing.T) {
 
 // slipway abort turns a run back that a process works on, slipway pause stops it at the next safe point.
 func TestAbortAndPause(t *testing.T) {
-	p := newPlace(t, "slow.wait")
+	p := newBench(t, "slow.wait")
 	c := p.begin(false, "rehearse")
 	id := c.run()
 	p.until("the slow step", func() bool { return p.there("slow.began") })
@@ -406,7 +406,7 @@ func TestAbortAndPause(t *testing.T) {
 
 // A request that the process was killed over is carried out by the next one, before it starts anything, and once.
 func TestRequestSurvivesTheProcess(t *testing.T) {
-	p := newPlace(t, "slow.wait", "slow.deaf")
+	p := newBench(t, "slow.wait", "slow.deaf")
 	c := p.begin(false, "rehearse")
 	id := c.run()
 	p.until("the slow step", func() bool { return p.there("slow.began") })
@@ -435,7 +435,7 @@ func TestKilledOverAWord(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(*wordSeed, 0))
 	where := map[migrate.StepState]int{}
 	for range 12 {
-		p := newPlace(t)
+		p := newBench(t)
 		c := p.begin(false, "rehearse")
 		id := c.run()
 		c.ends(exitWaiting)
@@ -466,7 +466,7 @@ func TestKilledOverAWord(t *testing.T) {
 
 // status --follow shows the run whichever process works on it, each event once, and ends when the run is closed.
 func TestStatusFollow(t *testing.T) {
-	p := newPlace(t, "slow.wait")
+	p := newBench(t, "slow.wait")
 	c := p.begin(false, "rehearse")
 	id := c.run()
 	p.until("the slow step", func() bool { return p.there("slow.began") })

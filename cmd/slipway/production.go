@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"slices"
 
 	"github.com/slipway-dev/slipway/internal/config"
@@ -12,6 +13,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbhost"
 	"github.com/slipway-dev/slipway/internal/google"
 	"github.com/slipway-dev/slipway/internal/remote"
+	"github.com/slipway-dev/slipway/internal/treecopy/place"
 	"github.com/slipway-dev/slipway/migrate"
 	"github.com/slipway-dev/slipway/runbooks"
 	"github.com/slipway-dev/slipway/steps/cloudsql"
@@ -93,4 +95,9 @@ func wireSwitch(s servers, x switchCall) runbooks.DatabaseWiring[migrate.Cutover
 
 func onProduction[A any](what string, a A) migrate.Hand[migrate.Cutover, A] {
 	return migrate.Real(what, func(context.Context, migrate.Stamp) (A, error) { return a, nil })
+}
+
+// sshHands are how slipway files starts its agent on hosts that the call names: the target's agent writes there, the source's can't.
+func sshHands(identity []string, knownHosts string) place.SSHOptions {
+	return place.SSHOptions{Identity: identity, KnownHosts: knownHosts, AgentSocket: os.Getenv("SSH_AUTH_SOCK"), Act: remote.NewActor}
 }

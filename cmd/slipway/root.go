@@ -25,7 +25,8 @@ type program struct {
 	configFile string
 	stateDir   string
 	output     output
-	stays      bool // at a gate where nobody can be asked, it waits
+	stays      bool   // at a gate where nobody can be asked, it waits
+	agentDir   string // where slipway-agent lies; "": beside this program
 }
 
 // opener makes the runbook of the configuration. reuse is the snapshot to fill the target from, "" for a new one; run is
@@ -75,7 +76,7 @@ func newRoot(p *program) *cobra.Command {
 	f.StringVar(&p.stateDir, "state", "", "directory of what is kept; the runs are in its runs/ (default: the configuration's state)")
 	f.VarP(&p.output, "output", "o", "how to print")
 	root.AddCommand(newInit(p), newPlan(p), newRehearse(p), newResume(p), newRollback(p), newWaive(p), newGate(p), newAbort(p), newPause(p),
-		newRunService(p), newStatus(p), newRuns(p), newJournal(p), newSnapshot(p), newInventory(p), newDB(p), newVersion(p))
+		newRunService(p), newStatus(p), newRuns(p), newJournal(p), newSnapshot(p), newInventory(p), newDB(p), newFiles(p), newVersion(p))
 	return root
 }
 
