@@ -74,6 +74,7 @@ const (
 	Gone       State = 'g' // it isn't there
 	Unreadable State = 'u' // it is there and can't be read, or isn't of a kind that is carried; see Why
 	Failed     State = 'x' // it couldn't be written; see Why
+	Doubtful   State = 'd' // a Gluster brick has it, and whether that is what the volume has isn't sure; see Why
 )
 
 // Member is an entry as it is read or written.
@@ -87,7 +88,7 @@ type Member struct {
 type End struct {
 	State State
 	Sum   [32]byte // SHA-256 of a file's contents
-	Why   string   // for Unreadable: the system's words
+	Why   string   // for Unreadable and Doubtful: the reason
 }
 
 // Sum is a file's, as Source.Hash found it.
