@@ -154,7 +154,7 @@ func (s *Source) read(ctx context.Context, paths []tree.Path, w *tree.StreamWrit
 		if !ok || sum.Path != m.Path {
 			return fmt.Errorf("%s: it has no sum of %s: %w", bears.Name(), m.Path, tree.ErrLost)
 		}
-		if why := doubtful(reads, m.Stat, *e, bears, sum); why != "" {
+		if why := doubtful(reads, m, *e, bears, sum); why != "" {
 			s.doubt(m.Path, why)
 			*e = tree.End{State: tree.Changed}
 		}
@@ -173,13 +173,13 @@ func (s *Source) read(ctx context.Context, paths []tree.Path, w *tree.StreamWrit
 }
 
 // doubtful says what speaks against a file as two bricks have it; "": nothing.
-func doubtful(a Brick, st tree.Stat, e tree.End, b Brick, sum tree.Sum) string {
+func doubtful(a Brick, m *tree.Member, e tree.End, b Brick, sum tree.Sum) string {
 	switch {
 	case e.State != tree.Stable:
 		return a.Name() + ": " + words(e)
 	case sum.State != tree.Stable:
 		return b.Name() + ": " + words(sum.End)
-	case !st.Same(&sum.Stat):
+	case !m.Same(&sum.Stat) || !slices.Equal(m.Attrs, sum.Attrs):
 		return fmt.Sprintf("%s and %s have it in different states", a.Name(), b.Name())
 	case e.Sum != sum.End.Sum:
 		return fmt.Sprintf("%s and %s have different contents of it: SHA-256 %.8x… and %.8x…", a.Name(), b.Name(), e.Sum, sum.End.Sum)
@@ -299,7 +299,7 @@ func (s *Source) hash(ctx context.Context, paths []tree.Path) ([]tree.Sum, error
 	var again []tree.Path
 	var at []int
 	for i, sum := range got[0] {
-		if why := doubtful(one, sum.Stat, sum.End, two, got[1][i]); why != "" {
+		if why := doubtful(one, &sum.Member, sum.End, two, got[1][i]); why != "" {
 			s.doubt(paths[i], why)
 			again, at = append(again, paths[i]), append(at, i)
 		}

@@ -25,9 +25,10 @@ type store struct {
 }
 
 type held struct {
-	stat tree.Stat
-	text string
-	end  tree.End
+	stat  tree.Stat
+	attrs []tree.Attr
+	text  string
+	end   tree.End
 }
 
 func (s *store) Name() string { return s.name }
@@ -63,7 +64,7 @@ func (s *store) Read(_ context.Context, paths []tree.Path, out io.Writer) error 
 	w := tree.NewStreamWriter(out)
 	for _, p := range paths {
 		h := s.get(p)
-		if err := errors.Join(w.Begin(&tree.Member{Stat: h.stat}), w.Data(0, []byte(h.text)), w.End(&h.end)); err != nil {
+		if err := errors.Join(w.Begin(&tree.Member{Stat: h.stat, Attrs: h.attrs}), w.Data(0, []byte(h.text)), w.End(&h.end)); err != nil {
 			return err
 		}
 	}
@@ -76,7 +77,7 @@ func (s *store) Read(_ context.Context, paths []tree.Path, out io.Writer) error 
 func (s *store) Hash(_ context.Context, paths []tree.Path, each func(tree.Sum) error) error {
 	for _, p := range paths {
 		h := s.get(p)
-		if err := each(tree.Sum{Stat: h.stat, End: h.end}); err != nil {
+		if err := each(tree.Sum{Member: tree.Member{Stat: h.stat, Attrs: h.attrs}, End: h.end}); err != nil {
 			return err
 		}
 	}
@@ -174,14 +175,15 @@ func TestDoubts(t *testing.T) {
 		change func(*store)
 		why    string
 	}{
-		"nothing":        {func(*store) {}, ""},
-		"other contents": {alter(func(h *held) { h.text = "xx" }), "different contents"},
-		"other time":     {alter(func(h *held) { h.stat.MTime.Nsec++ }), "different states"},
-		"other gfid":     {alter(func(h *held) { h.stat.Inode++ }), "different states"},
-		"a heal waits":   {alter(func(h *held) { h.end = tree.End{State: tree.Doubtful, Why: "a heal waits"} }), "a heal waits"},
-		"it changed":     {alter(func(h *held) { h.end = tree.End{State: tree.Changed} }), "it changed while it was read"},
-		"unreadable":     {alter(func(h *held) { h.end = tree.End{State: tree.Unreadable, Why: "input/output error"} }), "input/output error"},
-		"gone":           {func(s *store) { delete(s.files, "b") }, "it isn't there"},
+		"nothing":          {func(*store) {}, ""},
+		"other contents":   {alter(func(h *held) { h.text = "xx" }), "different contents"},
+		"other time":       {alter(func(h *held) { h.stat.MTime.Nsec++ }), "different states"},
+		"other gfid":       {alter(func(h *held) { h.stat.Inode++ }), "different states"},
+		"other attributes": {alter(func(h *held) { h.attrs = []tree.Attr{{Name: "user.a", Value: "b"}} }), "different states"},
+		"a heal waits":     {alter(func(h *held) { h.end = tree.End{State: tree.Doubtful, Why: "a heal waits"} }), "a heal waits"},
+		"it changed":       {alter(func(h *held) { h.end = tree.End{State: tree.Changed} }), "it changed while it was read"},
+		"unreadable":       {alter(func(h *held) { h.end = tree.End{State: tree.Unreadable, Why: "input/output error"} }), "input/output error"},
+		"gone":             {func(s *store) { delete(s.files, "b") }, "it isn't there"},
 	} {
 		for which := range 2 {
 			t.Run(fmt.Sprint(name, " on brick ", which+1), func(t *testing.T) {

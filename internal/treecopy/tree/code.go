@@ -86,7 +86,7 @@ func DecodeMember(b []byte, m *Member) (rest []byte, err error) {
 func AppendEnd(b []byte, e *End) []byte {
 	b = append(b, byte(e.State))
 	b = append(b, e.Sum[:]...)
-	return appendText(b, e.Why)
+	return appendText(appendTime(b, e.At), e.Why)
 }
 
 // DecodeEnd takes an end off the front of a record.
@@ -94,6 +94,7 @@ func DecodeEnd(b []byte, e *End) (rest []byte, err error) {
 	r := record{b: b}
 	e.State = State(r.byte())
 	copy(e.Sum[:], r.take(len(e.Sum)))
+	e.At = r.time()
 	e.Why = r.text()
 	if r.short {
 		return nil, errShort

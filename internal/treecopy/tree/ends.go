@@ -18,8 +18,9 @@ type Source interface {
 	List(ctx context.Context, each func(Stat) error) error
 	// Read writes the members of these paths as a Stream, in their order and each exactly once, and closes it.
 	Read(ctx context.Context, paths []Path, out io.Writer) error
-	// Hash gives the sums of these files, in their order and each exactly once. Its answer is of the bytes on the disk as far as the system
-	// allows to ask for that: pages of the file that are in memory are dropped first where they are clean.
+	// Hash gives the sums of these files, and the attributes of these entries of whatever kind, in their order and each exactly once. Its answer is
+	// of the bytes on the disk as far as the system allows to ask for that: pages of the file that are in memory are dropped first where they
+	// are clean.
 	Hash(ctx context.Context, paths []Path, each func(Sum) error) error
 }
 
@@ -56,7 +57,10 @@ const TempPrefix = ".slipway-half-"
 
 // Keeps is what a target keeps of what entries have.
 type Keeps struct {
-	Owners bool  // any owner and group, by number
+	Root   string // what tells the tree from another one that is at the same place later: its file system's id and the root's inode
+	Owners bool   // any owner and group, by number
+	UID    uint32 // whom files belong to that it makes
+	GID    uint32
 	Attrs  bool  // extended attributes in user.*
 	ACLs   bool  // POSIX ACLs
 	Holes  bool  // holes in sparse files
@@ -88,12 +92,13 @@ type Member struct {
 type End struct {
 	State State
 	Sum   [32]byte // SHA-256 of a file's contents
+	At    Time     // when its reading began, by the clock of the machine that reads: what changed less than two seconds before may change again unseen
 	Why   string   // for Unreadable and Doubtful: the reason
 }
 
-// Sum is a file's, as Source.Hash found it.
+// Sum is an entry's, as Source.Hash found it.
 type Sum struct {
-	Stat // as it was before and after; the Path alone where it is gone
+	Member // as it was before and after, without SameAs; the Path alone where it is gone
 	End
 }
 
