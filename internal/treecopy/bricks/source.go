@@ -13,8 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +40,16 @@ type Source struct {
 
 	mu      sync.Mutex
 	through map[tree.Path]string // what is read through the mount, and why; "": it isn't a file
+	damaged map[tree.Path]damage // what one brick has other contents of than all others
+}
+
+// pair is a brick that reads, and one that bears it out: their places among the bricks.
+type pair struct{ reads, bears int }
+
+// damage is what is known of a file that bricks have different contents of, without any of them knowing.
+type damage struct {
+	good pair
+	why  string
 }
 
 // Over is the volume that is mounted as mount and has replicas as bricks: at least two, each with all files.
@@ -47,25 +57,29 @@ func Over(mount tree.Source, replicas ...Brick) (*Source, error) {
 	if len(replicas) < 2 {
 		return nil, fmt.Errorf("a volume of %d bricks: contents are read from bricks only where a second one bears them out", len(replicas))
 	}
-	return &Source{Source: mount, bricks: replicas, through: map[tree.Path]string{}}, nil
+	return &Source{Source: mount, bricks: replicas, through: map[tree.Path]string{}, damaged: map[tree.Path]damage{}}, nil
 }
 
-// Doubt is a file that was read through the mount, and why.
+// Doubt is a file that was not taken from the bricks as any other, and why.
 type Doubt struct {
 	Path tree.Path
 	Why  string
 }
 
-// Doubts are all of them so far, sorted.
+// Doubts are all of them so far, sorted: those that were read through the mount, and those of which a brick has damaged contents.
 func (s *Source) Doubts() []Doubt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Doubt
-	for _, p := range slices.SortedFunc(maps.Keys(s.through), tree.Compare) {
-		if why := s.through[p]; why != "" {
+	for p, why := range s.through {
+		if why != "" {
 			out = append(out, Doubt{p, why})
 		}
 	}
+	for p, d := range s.damaged {
+		out = append(out, Doubt{p, d.why})
+	}
+	slices.SortFunc(out, func(a, b Doubt) int { return tree.Compare(a.Path, b.Path) })
 	return out
 }
 
@@ -85,26 +99,30 @@ func (s *Source) List(ctx context.Context, each func(tree.Stat) error) error {
 	})
 }
 
-// pair is which brick reads next, and which bears it out: all take turns, so that no host carries the whole.
-func (s *Source) pair() (reads, bears Brick) {
-	i := int(s.turn.Add(1))
-	return s.bricks[i%len(s.bricks)], s.bricks[(i+1)%len(s.bricks)]
-}
-
 // run is a row of paths that are read the same way.
 type run struct {
 	mount bool
+	pair
 	paths []tree.Path
 }
 
+// runs says how each of these is read. The bricks take turns, so that no host carries the whole.
 func (s *Source) runs(paths []tree.Path) []run {
+	turn := int(s.turn.Add(1))
+	next := pair{turn % len(s.bricks), (turn + 1) % len(s.bricks)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []run
 	for _, p := range paths {
-		_, mount := s.through[p]
-		if n := len(out); n == 0 || out[n-1].mount != mount {
-			out = append(out, run{mount: mount})
+		how := run{pair: next}
+		if d, ok := s.damaged[p]; ok {
+			how.pair = d.good
+		}
+		if _, how.mount = s.through[p]; how.mount {
+			how.pair = pair{}
+		}
+		if n := len(out); n == 0 || out[n-1].mount != how.mount || out[n-1].pair != how.pair {
+			out = append(out, how)
 		}
 		last := &out[len(out)-1]
 		last.paths = append(last.paths, p)
@@ -120,7 +138,7 @@ func (s *Source) Read(ctx context.Context, paths []tree.Path, out io.Writer) err
 		if r.mount {
 			err = forward(w, func(out io.Writer) error { return s.Source.Read(ctx, r.paths, out) }, func(*tree.Member, *tree.End) error { return nil })
 		} else {
-			err = s.read(ctx, r.paths, w)
+			err = s.read(ctx, r, w)
 		}
 		if err != nil {
 			return err
@@ -130,8 +148,8 @@ func (s *Source) Read(ctx context.Context, paths []tree.Path, out io.Writer) err
 }
 
 // read reads from one brick, and hands a member's end on when the other has said what it has.
-func (s *Source) read(ctx context.Context, paths []tree.Path, w *tree.StreamWriter) error {
-	reads, bears := s.pair()
+func (s *Source) read(ctx context.Context, r run, w *tree.StreamWriter) error {
+	paths, reads, bears := r.paths, s.bricks[r.reads], s.bricks[r.bears]
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	sums := make(chan tree.Sum, len(paths))
@@ -154,11 +172,9 @@ func (s *Source) read(ctx context.Context, paths []tree.Path, w *tree.StreamWrit
 		if !ok || sum.Path != m.Path {
 			return fmt.Errorf("%s: it has no sum of %s: %w", bears.Name(), m.Path, tree.ErrLost)
 		}
-		if why := doubtful(reads, m, *e, bears, sum); why != "" {
-			s.doubt(m.Path, why)
-			*e = tree.End{State: tree.Changed}
-		}
-		return nil
+		var err error
+		*e, err = s.judge(ctx, r.pair, tree.Sum{Member: *m, End: *e}, sum)
+		return err
 	})
 	if err == nil && next < len(paths) {
 		err = fmt.Errorf("%s: it gave %d of %d files: %w", reads.Name(), next, len(paths), tree.ErrStream)
@@ -172,19 +188,73 @@ func (s *Source) read(ctx context.Context, paths []tree.Path, w *tree.StreamWrit
 	return err
 }
 
-// doubtful says what speaks against a file as two bricks have it; "": nothing.
-func doubtful(a Brick, m *tree.Member, e tree.End, b Brick, sum tree.Sum) string {
+// judge says how it went with a file that two bricks have read: as the first says if the second bears it out, tree.Changed if it is to be read
+// again another way, tree.Unreadable if nobody can tell what is in it.
+func (s *Source) judge(ctx context.Context, who pair, a, b tree.Sum) (tree.End, error) {
+	why := s.doubtful(who, a, b)
 	switch {
-	case e.State != tree.Stable:
-		return a.Name() + ": " + words(e)
-	case sum.State != tree.Stable:
-		return b.Name() + ": " + words(sum.End)
-	case !m.Same(&sum.Stat) || !slices.Equal(m.Attrs, sum.Attrs):
-		return fmt.Sprintf("%s and %s have it in different states", a.Name(), b.Name())
-	case e.Sum != sum.End.Sum:
-		return fmt.Sprintf("%s and %s have different contents of it: SHA-256 %.8x… and %.8x…", a.Name(), b.Name(), e.Sum, sum.End.Sum)
+	case why != "":
+		s.doubt(a.Path, why)
+	case a.End.Sum != b.End.Sum:
+		return s.disagree(ctx, a.Path)
+	default:
+		return a.End, nil
+	}
+	return tree.End{State: tree.Changed}, nil
+}
+
+// doubtful says what speaks against a file as two bricks have it, but for its contents; "": nothing.
+func (s *Source) doubtful(who pair, a, b tree.Sum) string {
+	one, two := s.bricks[who.reads].Name(), s.bricks[who.bears].Name()
+	switch {
+	case a.State != tree.Stable:
+		return one + ": " + words(a.End)
+	case b.State != tree.Stable:
+		return two + ": " + words(b.End)
+	case !a.Same(&b.Stat) || !slices.Equal(a.Attrs, b.Attrs):
+		return one + " and " + two + " have it in different states"
 	}
 	return ""
+}
+
+// disagree asks all bricks for a file that two have with the same attributes and different contents. No heal would find that, and the mount
+// would give either. Where more than half agree, they are read from; where that isn't so, the file is unreadable.
+func (s *Source) disagree(ctx context.Context, p tree.Path) (tree.End, error) {
+	sums := make([]tree.Sum, len(s.bricks))
+	for i, b := range s.bricks {
+		if err := sumsOf(ctx, b.Name(), b.HashBrick, []tree.Path{p}, func(_ int, sum tree.Sum) { sums[i] = sum }); err != nil {
+			return tree.End{}, err
+		}
+	}
+	has := make([]string, len(sums))
+	for i := range sums {
+		for j := range sums {
+			if why := s.doubtful(pair{i, j}, sums[i], sums[j]); why != "" { // it is being written
+				s.doubt(p, why)
+				return tree.End{State: tree.Changed}, nil
+			}
+		}
+		has[i] = fmt.Sprintf("%s has SHA-256 %.8x…", s.bricks[i].Name(), sums[i].End.Sum)
+	}
+	why := "its replicas have different contents, and none of them knows: " + strings.Join(has, ", ")
+	for i := range sums {
+		var same []int
+		for j := range sums {
+			if sums[j].End.Sum == sums[i].End.Sum {
+				same = append(same, j)
+			}
+		}
+		if len(same) == len(sums) { // they agree by now
+			return tree.End{State: tree.Changed}, nil
+		}
+		if 2*len(same) > len(sums) {
+			s.mu.Lock()
+			s.damaged[p] = damage{pair{same[0], same[1]}, why}
+			s.mu.Unlock()
+			return tree.End{State: tree.Changed}, nil
+		}
+	}
+	return tree.End{State: tree.Unreadable, Why: why}, nil
 }
 
 func words(e tree.End) string {
@@ -253,40 +323,44 @@ func forward(w *tree.StreamWriter, read func(io.Writer) error, end func(*tree.Me
 
 // Hash is tree.Source's: of files that two bricks agree on, from there; of others through the mount.
 func (s *Source) Hash(ctx context.Context, paths []tree.Path, each func(tree.Sum) error) error {
-	for _, r := range s.runs(paths) {
-		sums := make([]tree.Sum, 0, len(r.paths))
-		keep := func(sum tree.Sum) error { sums = append(sums, sum); return nil }
-		var err error
-		if r.mount {
-			err = s.Source.Hash(ctx, r.paths, keep)
-		} else {
-			sums, err = s.hash(ctx, r.paths)
-		}
-		if err != nil {
-			return err
-		}
-		for _, sum := range sums {
-			if err := each(sum); err != nil {
+	sums := make(map[tree.Path]tree.Sum, len(paths))
+	todo := paths
+	for try := 0; try < 3 && len(todo) > 0; try++ { // what is in doubt is asked for another way
+		for _, r := range s.runs(todo) {
+			if err := s.hash(ctx, r, sums); err != nil {
 				return err
 			}
+		}
+		again := todo
+		todo = nil
+		for _, p := range again {
+			if sums[p].State == tree.Changed {
+				todo = append(todo, p)
+			}
+		}
+	}
+	for _, p := range paths {
+		if err := each(sums[p]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *Source) hash(ctx context.Context, paths []tree.Path) ([]tree.Sum, error) {
-	one, two := s.pair()
-	var got [2][]tree.Sum
+// hash adds the sums of a run.
+func (s *Source) hash(ctx context.Context, r run, sums map[tree.Path]tree.Sum) error {
+	if r.mount {
+		return sumsOf(ctx, s.Name(), s.Source.Hash, r.paths, func(_ int, sum tree.Sum) { sums[sum.Path] = sum })
+	}
+	got := [2][]tree.Sum{make([]tree.Sum, len(r.paths)), make([]tree.Sum, len(r.paths))}
 	var errs [2]error
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	for i, b := range []Brick{one, two} {
+	for i, which := range []int{r.reads, r.bears} {
+		b := s.bricks[which]
 		wg.Go(func() {
-			errs[i] = b.HashBrick(ctx, paths, func(sum tree.Sum) error { got[i] = append(got[i], sum); return nil })
-			if errs[i] == nil && len(got[i]) != len(paths) {
-				errs[i] = fmt.Errorf("%s: it gave %d of %d sums: %w", b.Name(), len(got[i]), len(paths), tree.ErrStream)
-			}
+			errs[i] = sumsOf(ctx, b.Name(), b.HashBrick, r.paths, func(at int, sum tree.Sum) { got[i][at] = sum })
 			if errs[i] != nil {
 				cancel(errs[i])
 			}
@@ -294,30 +368,32 @@ func (s *Source) hash(ctx context.Context, paths []tree.Path) ([]tree.Sum, error
 	}
 	wg.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
+		return err
 	}
-	var again []tree.Path
-	var at []int
-	for i, sum := range got[0] {
-		if why := doubtful(one, &sum.Member, sum.End, two, got[1][i]); why != "" {
-			s.doubt(paths[i], why)
-			again, at = append(again, paths[i]), append(at, i)
+	for i, p := range r.paths {
+		sum := got[0][i]
+		var err error
+		if sum.End, err = s.judge(ctx, r.pair, sum, got[1][i]); err != nil {
+			return err
 		}
+		sums[p] = sum
 	}
-	if len(again) == 0 {
-		return got[0], nil
-	}
+	return nil
+}
+
+// sumsOf asks for sums, and refuses an answer that isn't to the question.
+func sumsOf(ctx context.Context, name string, ask func(context.Context, []tree.Path, func(tree.Sum) error) error, paths []tree.Path, each func(int, tree.Sum)) error {
 	n := 0
-	err := s.Source.Hash(ctx, again, func(sum tree.Sum) error {
-		if n == len(at) {
-			return fmt.Errorf("%s: %w", s.Name(), tree.ErrStream)
+	err := ask(ctx, paths, func(sum tree.Sum) error {
+		if n == len(paths) || sum.Path != paths[n] {
+			return fmt.Errorf("%s: %w: %s wasn't asked for", name, tree.ErrStream, sum.Path)
 		}
-		got[0][at[n]] = sum
+		each(n, sum)
 		n++
 		return nil
 	})
-	if err == nil && n < len(at) {
-		err = fmt.Errorf("%s: it gave %d of %d sums: %w", s.Name(), n, len(at), tree.ErrStream)
+	if err == nil && n < len(paths) {
+		err = fmt.Errorf("%s: it gave %d of %d sums: %w", name, n, len(paths), tree.ErrStream)
 	}
-	return got[0], err
+	return err
 }
