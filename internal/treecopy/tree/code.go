@@ -106,6 +106,77 @@ func DecodeEnd(b []byte, e *End) (rest []byte, err error) {
 	return nil, fmt.Errorf("state %q is not known", byte(e.State))
 }
 
+// AppendSum appends a sum's encoding.
+func AppendSum(b []byte, s *Sum) []byte { return AppendEnd(AppendMember(b, &s.Member), &s.End) }
+
+// DecodeSum takes a sum off the front of a record.
+func DecodeSum(b []byte, s *Sum) (rest []byte, err error) {
+	if b, err = DecodeMember(b, &s.Member); err != nil {
+		return nil, err
+	}
+	return DecodeEnd(b, &s.End)
+}
+
+// AppendWritten appends the encoding of what became of a member.
+func AppendWritten(b []byte, w *Written) []byte {
+	return AppendEnd(appendText(b, string(w.Path)), &End{State: w.State, Sum: w.Sum, Why: w.Why})
+}
+
+// DecodeWritten takes what became of a member off the front of a record.
+func DecodeWritten(b []byte, w *Written) (rest []byte, err error) {
+	r := record{b: b}
+	w.Path = Path(r.text())
+	if r.short {
+		return nil, errShort
+	}
+	var e End
+	rest, err = DecodeEnd(r.b, &e)
+	w.State, w.Sum, w.Why = e.State, e.Sum, e.Why
+	return rest, err
+}
+
+// AppendKeeps appends the encoding of what a target keeps.
+func AppendKeeps(b []byte, k *Keeps) []byte {
+	var flags byte
+	for i, f := range []bool{k.Owners, k.Attrs, k.ACLs, k.Holes} {
+		if f {
+			flags |= 1 << i
+		}
+	}
+	b = append(b, flags)
+	for _, n := range []int64{k.Grain, k.Bytes, k.Inodes, int64(k.UID), int64(k.GID)} {
+		b = binary.AppendVarint(b, n)
+	}
+	return appendText(b, k.Root)
+}
+
+// DecodeKeeps takes what a target keeps off the front of a record.
+func DecodeKeeps(b []byte, k *Keeps) (rest []byte, err error) {
+	r := record{b: b}
+	flags := r.byte()
+	k.Owners, k.Attrs, k.ACLs, k.Holes = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0
+	k.Grain, k.Bytes, k.Inodes = r.varint(), r.varint(), r.varint()
+	k.UID, k.GID = uint32(r.varint()), uint32(r.varint())
+	k.Root = r.text()
+	if r.short {
+		return nil, errShort
+	}
+	return r.b, nil
+}
+
+// AppendPath appends a path's encoding.
+func AppendPath(b []byte, p Path) []byte { return appendText(b, string(p)) }
+
+// DecodePath takes a path off the front of a record, and refuses one that could lead out of the tree.
+func DecodePath(b []byte, p *Path) (rest []byte, err error) {
+	r := record{b: b}
+	*p = Path(r.text())
+	if r.short {
+		return nil, errShort
+	}
+	return r.b, p.Check()
+}
+
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }

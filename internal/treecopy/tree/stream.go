@@ -115,7 +115,10 @@ func (s *StreamReader) Next() (Member, error) {
 			return m, fmt.Errorf("%w: a member: %w", ErrStream, orTooLong(err))
 		}
 		s.open = true
-		return m, m.Path.Check()
+		if err := m.Path.Check(); err != nil {
+			return m, err
+		}
+		return m, m.SameAs.Check()
 	}
 	return m, fmt.Errorf("%w: frame %q between members", ErrStream, kind)
 }
