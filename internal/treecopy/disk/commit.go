@@ -10,9 +10,13 @@ import (
 	"github.com/slipway-dev/slipway/internal/treecopy/tree"
 )
 
-// syncsWhole says whether a file system of this type does with syncfs all that fsync does for every file, and tells of its errors. Others, FUSE
-// among them, are not asked to bring to their disk what isn't dirty in this machine's memory.
-func syncsWhole(fs int64) bool {
+// syncsWhole says whether syncfs does for this file system all that fsync does for every file, and tells of errors: it does from Linux 5.8 on,
+// where statx also learned to tell of mounts. File systems that aren't named here, FUSE among them, don't hear of a syncfs.
+func syncsWhole(root int, fs int64) bool {
+	var st unix.Statx_t
+	if err := unix.Statx(root, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil || st.Mask&unix.STATX_MNT_ID == 0 {
+		return false
+	}
 	switch fs {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, unix.NFS_SUPER_MAGIC:
 		return true
@@ -153,8 +157,8 @@ func (b *batch) link(w *writing) error {
 	if err != nil {
 		return err
 	}
-	if st.Kind != tree.File || st.Size != w.Size {
-		return fmt.Errorf("its file %s isn't the one that was read", w.SameAs)
+	if err := kept(&st, &w.Member); err != nil {
+		return fmt.Errorf("its file %s isn't the one that was read: %w", w.SameAs, err)
 	}
 	if b.named(w, st.Inode) {
 		return nil

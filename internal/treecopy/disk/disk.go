@@ -57,7 +57,7 @@ func (d *Disk) learn() error {
 	}
 	d.dev = st.Dev
 	d.fuse = fs.Type == unix.FUSE_SUPER_MAGIC
-	d.whole = syncsWhole(int64(fs.Type))
+	d.whole = syncsWhole(d.root, int64(fs.Type))
 	fd, err := again(func() (int, error) {
 		return unix.Openat2(d.root, ".", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: within})
 	})

@@ -101,7 +101,7 @@ func (b *batch) finishFile(fd int, w *writing) error {
 	if err := setTime(b.d.root, w.temp, w.MTime); err != nil {
 		return err
 	}
-	if err := kept(fd, &w.Member); err != nil {
+	if err := keptOpen(fd, &w.Member); err != nil {
 		return err
 	}
 	if b.d.whole {
@@ -118,7 +118,7 @@ func setOpen(fd int, m *tree.Member) error {
 			return fmt.Errorf("attribute %q is not carried", a.Name)
 		}
 	}
-	if err := done(func() error { return unix.Fchown(fd, int(int32(m.UID)), int(int32(m.GID))) }); err != nil {
+	if err := done(func() error { return unix.Fchown(fd, int(m.UID), int(m.GID)) }); err != nil {
 		return fmt.Errorf("owner %d:%d: %w", m.UID, m.GID, err)
 	}
 	if err := setAttrs(fd, m.Attrs); err != nil {
@@ -135,15 +135,22 @@ func setTime(dir int, name string, t tree.Time) error {
 	return done(func() error { return unix.UtimesNanoAt(dir, name, times, unix.AT_SYMLINK_NOFOLLOW) })
 }
 
-// kept says what a file system took without a word and didn't keep. Of times it leaves the fractions to Probe.
-func kept(fd int, m *tree.Member) error {
+// keptOpen is kept of an open entry.
+func keptOpen(fd int, m *tree.Member) error {
 	st, err := statFD(fd, m.Path)
 	if err != nil {
 		return err
 	}
+	return kept(&st, m)
+}
+
+// kept says what a file system took without a word and didn't keep. Of times it leaves the fractions to Probe.
+func kept(st *tree.Stat, m *tree.Member) error {
 	late := st.MTime.Sec - m.MTime.Sec
 	switch {
-	case m.UID != tree.AnyOwner && st.UID != m.UID || m.GID != tree.AnyOwner && st.GID != m.GID:
+	case st.Kind != m.Kind:
+		return fmt.Errorf("it is a %s and should be a %s", st.Kind, m.Kind)
+	case st.UID != m.UID || st.GID != m.GID:
 		return fmt.Errorf("it belongs to %d:%d and should to %d:%d: the file system doesn't keep owners", st.UID, st.GID, m.UID, m.GID)
 	case m.Kind != tree.Symlink && st.Mode != m.Mode:
 		return fmt.Errorf("its mode is %04o and should be %04o: the file system doesn't keep modes", st.Mode, m.Mode)
@@ -162,7 +169,7 @@ func (b *batch) symlink(w *writing) error {
 		return err
 	}
 	if err := done(func() error {
-		return unix.Fchownat(root, temp, int(int32(w.UID)), int(int32(w.GID)), unix.AT_SYMLINK_NOFOLLOW)
+		return unix.Fchownat(root, temp, int(w.UID), int(w.GID), unix.AT_SYMLINK_NOFOLLOW)
 	}); err != nil {
 		return fmt.Errorf("owner %d:%d: %w", w.UID, w.GID, err)
 	}
@@ -174,7 +181,7 @@ func (b *batch) symlink(w *writing) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return kept(fd, &w.Member)
+	return keptOpen(fd, &w.Member)
 }
 
 // directory makes a directory in its place, if there is none. It is for this process alone until Finish.

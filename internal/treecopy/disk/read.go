@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -93,6 +94,7 @@ func inOrder(ctx context.Context, paths []tree.Path, read func(context.Context, 
 // readMember reads an entry. What goes wrong is said in its end.
 func (d *Disk) readMember(ctx context.Context, r *reading) {
 	defer close(r.pieces)
+	r.end.At = tree.TimeOf(time.Now())
 	var once sync.Once
 	know := func() { once.Do(func() { close(r.known) }) }
 	defer know()
@@ -242,7 +244,7 @@ func (r *reading) again(w *tree.StreamWriter, further *reading) error {
 	}
 	end := r.end
 	if end.State == tree.Stable && !further.member.Same(&r.member.Stat) {
-		end = tree.End{State: tree.Changed}
+		end = tree.End{State: tree.Changed, At: further.end.At}
 	}
 	further.member.SameAs = r.path
 	if err := w.Begin(&further.member); err != nil {

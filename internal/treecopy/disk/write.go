@@ -19,8 +19,8 @@ const (
 	perSync = 4096 // members at most become durable together: so many have temporary names at once
 )
 
-// errOld: what to do about a kernel that can't keep a writer within its tree.
-var errOld = errors.New("this kernel can't keep a writer within a directory: writing needs Linux 5.8 or newer")
+// errOld: a kernel that can't keep a writer within its tree. Whoever sees it needs another machine to write from.
+var errOld = errors.New("this kernel can't keep a writer within a directory: writing needs Linux 5.6 or newer")
 
 // full makes the system's errors of a lack of room tree.ErrFull.
 func full(err error) error {
@@ -75,9 +75,14 @@ func (d *Disk) newBatch() (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	return &batch{d: d, sync: fd, prefix: newPrefix(), at: map[tree.Path]*writing{}}, nil
+}
+
+// newPrefix begins temporary names that nothing else has.
+func newPrefix() string {
 	var random [8]byte
-	rand.Read(random[:])
-	return &batch{d: d, sync: fd, prefix: tree.TempPrefix + hex.EncodeToString(random[:]) + "-", at: map[tree.Path]*writing{}}, nil
+	rand.Read(random[:]) // never fails
+	return tree.TempPrefix + hex.EncodeToString(random[:]) + "-"
 }
 
 // close takes away what is half made.
@@ -136,7 +141,7 @@ func (b *batch) write(ctx context.Context, stream *tree.StreamReader) (more bool
 				p.free()
 			}
 		})
-		err = w.take(stream, contents)
+		err = w.take(ctx, stream, contents)
 		close(contents)
 		if err != nil {
 			return false, err
@@ -156,9 +161,6 @@ func (b *batch) add(m tree.Member) (*writing, error) {
 	if err := b.d.mayWrite(m.Path); err != nil {
 		return nil, err
 	}
-	if err := m.SameAs.Check(); err != nil {
-		return nil, err
-	}
 	w := &writing{Member: m, out: tree.Written{Path: m.Path}}
 	b.members = append(b.members, w)
 	b.at[m.Path] = w
@@ -166,7 +168,7 @@ func (b *batch) add(m tree.Member) (*writing, error) {
 }
 
 // take hands a file's contents on to whoever writes it.
-func (w *writing) take(stream *tree.StreamReader, to chan<- *piece) error {
+func (w *writing) take(ctx context.Context, stream *tree.StreamReader, to chan<- *piece) error {
 	for {
 		at, data, err := stream.Data()
 		if errors.Is(err, io.EOF) {
@@ -178,7 +180,11 @@ func (w *writing) take(stream *tree.StreamReader, to chan<- *piece) error {
 		}
 		p := newPiece(at)
 		p.n = copy(p.buf[:], data)
-		to <- p
+		select {
+		case to <- p:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 

@@ -39,9 +39,6 @@ func (k Kind) String() string {
 	return "entry of unknown type"
 }
 
-// AnyOwner as an owner or a group of what is written leaves it as whoever writes makes it.
-const AnyOwner = ^uint32(0)
-
 // Stat is what a listing says of an entry.
 type Stat struct {
 	Path   Path // below the tree's root; "" is the root
