@@ -136,7 +136,7 @@ func (s *Source) Read(ctx context.Context, paths []tree.Path, out io.Writer) err
 	for _, r := range s.runs(paths) {
 		var err error
 		if r.mount {
-			err = forward(w, func(out io.Writer) error { return s.Source.Read(ctx, r.paths, out) }, func(*tree.Member, *tree.End) error { return nil })
+			err = tree.Forward(w, func(out io.Writer) error { return s.Source.Read(ctx, r.paths, out) }, asItIs, func(*tree.Member, *tree.End) error { return nil })
 		} else {
 			err = s.read(ctx, r, w)
 		}
@@ -146,6 +146,8 @@ func (s *Source) Read(ctx context.Context, paths []tree.Path, out io.Writer) err
 	}
 	return w.Close()
 }
+
+func asItIs(*tree.Member) error { return nil }
 
 // read reads from one brick, and hands a member's end on when the other has said what it has.
 func (s *Source) read(ctx context.Context, r run, w *tree.StreamWriter) error {
@@ -163,7 +165,7 @@ func (s *Source) read(ctx context.Context, r run, w *tree.StreamWriter) error {
 		done <- err
 	}()
 	next := 0
-	err := forward(w, func(out io.Writer) error { return reads.ReadBrick(ctx, paths, out) }, func(m *tree.Member, e *tree.End) error {
+	err := tree.Forward(w, func(out io.Writer) error { return reads.ReadBrick(ctx, paths, out) }, asItIs, func(m *tree.Member, e *tree.End) error {
 		if next == len(paths) || m.Path != paths[next] {
 			return fmt.Errorf("%s: %w: %s wasn't asked for", reads.Name(), tree.ErrStream, m.Path)
 		}
@@ -265,60 +267,6 @@ func words(e tree.End) string {
 		return "it isn't there"
 	}
 	return "it changed while it was read"
-}
-
-// forward passes a stream on member by member, without its close; end may change a member's end.
-func forward(w *tree.StreamWriter, read func(io.Writer) error, end func(*tree.Member, *tree.End) error) error {
-	pr, pw := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := read(pw)
-		pw.CloseWithError(err)
-		done <- err
-	}()
-	err := func() error {
-		r := tree.NewStreamReader(pr)
-		for {
-			m, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if err := w.Begin(&m); err != nil {
-				return err
-			}
-			for {
-				off, b, err := r.Data()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					return err
-				}
-				if err := w.Data(off, b); err != nil {
-					return err
-				}
-			}
-			e := r.End()
-			if err := end(&m, &e); err != nil {
-				return err
-			}
-			if err := w.End(&e); err != nil {
-				return err
-			}
-		}
-	}()
-	if err != nil {
-		pr.CloseWithError(err)
-	} else {
-		_, err = io.Copy(io.Discard, pr)
-	}
-	if rerr := <-done; rerr != nil && (err == nil || errors.Is(err, rerr)) {
-		return rerr
-	}
-	return err
 }
 
 // Hash is tree.Source's: of files that two bricks agree on, from there; of others through the mount.
