@@ -60,26 +60,20 @@ func Over(mount tree.Source, replicas ...Brick) (*Source, error) {
 	return &Source{Source: mount, bricks: replicas, through: map[tree.Path]string{}, damaged: map[tree.Path]damage{}}, nil
 }
 
-// Doubt is a file that was not taken from the bricks as any other, and why.
-type Doubt struct {
-	Path tree.Path
-	Why  string
-}
-
 // Doubts are all of them so far, sorted: those that were read through the mount, and those of which a brick has damaged contents.
-func (s *Source) Doubts() []Doubt {
+func (s *Source) Doubts() []tree.Doubt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []Doubt
+	var out []tree.Doubt
 	for p, why := range s.through {
 		if why != "" {
-			out = append(out, Doubt{p, why})
+			out = append(out, tree.Doubt{Path: p, Why: why})
 		}
 	}
 	for p, d := range s.damaged {
-		out = append(out, Doubt{p, d.why})
+		out = append(out, tree.Doubt{Path: p, Why: d.why})
 	}
-	slices.SortFunc(out, func(a, b Doubt) int { return tree.Compare(a.Path, b.Path) })
+	slices.SortFunc(out, func(a, b tree.Doubt) int { return tree.Compare(a.Path, b.Path) })
 	return out
 }
 

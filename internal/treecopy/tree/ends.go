@@ -43,6 +43,18 @@ type Target interface {
 	Sweep(ctx context.Context) error
 }
 
+// Doubter is a Source that has more than one way to read an entry.
+type Doubter interface {
+	// Doubts are the entries that were not read in the way that is usual, so far, sorted.
+	Doubts() []Doubt
+}
+
+// Doubt is such an entry, and why.
+type Doubt struct {
+	Path Path
+	Why  string
+}
+
 // ErrLost: the connection to the tree's machine broke. What was told of is there; try again.
 var ErrLost = errors.New("the connection was lost")
 
