@@ -18,6 +18,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"github.com/slipway-dev/slipway/internal/stamp"
@@ -68,10 +69,28 @@ func Connect(a Access) (*Cluster, error) {
 		QPS:             50, Burst: 100, // a release has some 60 objects; the default of 5 a second makes each look take seconds
 		WrapTransport: func(next http.RoundTripper) http.RoundTripper { return bearer{a.Tokens, next} },
 	}
+	return connect(conf)
+}
+
+// ConnectByFile is Connect by a kubeconfig file, as kubectl reads it, in one of its contexts. An empty file is $KUBECONFIG or ~/.kube/config, an
+// empty context the file's current one.
+func ConnectByFile(file, inContext, userAgent string) (*Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = file
+	conf, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: inContext}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	conf.UserAgent = userAgent
+	conf.QPS, conf.Burst = 50, 100 // as above
+	return connect(conf)
+}
+
+func connect(conf *rest.Config) (*Cluster, error) {
 	silence()
 	client, err := kubernetes.NewForConfig(conf)
 	if err != nil {
-		return nil, fmt.Errorf("kubernetes client for %s: %w", a.Endpoint, err)
+		return nil, fmt.Errorf("kubernetes client for %s: %w", conf.Host, err)
 	}
 	return &Cluster{config: conf, client: client, pace: realPace}, nil
 }

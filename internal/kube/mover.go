@@ -24,8 +24,11 @@ type Mover struct {
 // Name is the pod's.
 func (m Mover) Name() string { return "slipway-mover-" + m.Claim }
 
-// moverDir is where the claim is mounted in the pod.
-const moverDir = "/volume"
+// MoverRoot is where the claim is mounted in the pod.
+const MoverRoot = "/volume"
+
+// moverScratch bounds what a mover's /tmp takes of the node's disk: the file agent is put there, as long as it takes to start it.
+const moverScratch = "64Mi"
 
 // moverRights are all that root in the pod has: to give files away to any owner (CHOWN), to set modes and times of what it gave away
 // (FOWNER), to write into directories that belong to others (DAC_OVERRIDE), and to keep set-id bits in that (FSETID). They are within what the
@@ -34,6 +37,7 @@ var moverRights = []corev1.Capability{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID
 
 func (m Mover) pod() *corev1.Pod {
 	no, yes, root, now := false, true, int64(0), int64(0)
+	scratch := resource.MustParse(moverScratch)
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name(), Labels: map[string]string{"app.kubernetes.io/name": "slipway-mover"}},
 		Spec: corev1.PodSpec{
@@ -52,9 +56,12 @@ func (m Mover) pod() *corev1.Pod {
 				},
 				SecurityContext: &corev1.SecurityContext{ReadOnlyRootFilesystem: &yes, AllowPrivilegeEscalation: &no,
 					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: moverRights}},
-				VolumeMounts: []corev1.VolumeMount{{Name: "claim", MountPath: moverDir}},
+				VolumeMounts: []corev1.VolumeMount{{Name: "claim", MountPath: MoverRoot}, {Name: "scratch", MountPath: "/tmp"}},
 			}},
-			Volumes: []corev1.Volume{{Name: "claim", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.Claim}}}},
+			Volumes: []corev1.Volume{
+				{Name: "claim", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.Claim}}},
+				{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &scratch}}},
+			},
 		},
 	}
 }
@@ -93,7 +100,7 @@ type MoverView struct {
 
 // Mover is the view of a mover, whether it is there or not.
 func (v Viewer) Mover(m Mover) MoverView {
-	return MoverView{v, m, treecopy.Look(m.run(v.c), moverDir)}
+	return MoverView{v, m, treecopy.Look(m.run(v.c), MoverRoot)}
 }
 
 // Claim is what is seen of the mover's claim.
@@ -135,7 +142,7 @@ type MoverHand struct {
 
 // Mover is the hand on a mover of the Maker's run.
 func (m Maker) Mover(mv Mover) MoverHand {
-	return MoverHand{m.c.View().Mover(mv), m, treecopy.Fill(mv.run(m.c), moverDir)}
+	return MoverHand{m.c.View().Mover(mv), m, treecopy.Fill(mv.run(m.c), MoverRoot)}
 }
 
 // Start makes the pod, and returns when it is ready; one of this run's that is there already is used.
@@ -146,6 +153,11 @@ func (h MoverHand) Start(ctx context.Context, tell Tell) error {
 // Stop returns when the pod, and with it every command in it, is gone. Absent is fine.
 func (h MoverHand) Stop(ctx context.Context, tell Tell) error {
 	return h.m.DeletePod(ctx, h.mover.Namespace, h.mover.Name(), tell)
+}
+
+// Exec runs a command in the pod. Errors are Cluster.Exec's.
+func (h MoverHand) Exec(ctx context.Context, argv []string, in io.Reader, out io.Writer) error {
+	return h.m.c.Exec(ctx, ExecRequest{Namespace: h.mover.Namespace, Pod: h.mover.Name(), Container: "mover", Command: argv, Stdin: in, Stdout: out})
 }
 
 // Extract is treecopy.Hand's.
