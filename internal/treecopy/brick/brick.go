@@ -26,15 +26,16 @@ var ErrNoBrick = errors.New("the directory isn't the root of a Gluster brick, or
 // Brick is a brick's directory.
 type Brick struct {
 	*disk.Disk
-	root string
+	root string // the directory that was opened
 }
 
-// Open opens a brick. Errors: ErrNoBrick, and those of disk.Open.
-func Open(root string, o disk.Options) (*Brick, error) {
+// Open opens a directory of a brick, "/" for all of it. Errors: ErrNoBrick, and those of disk.Open.
+func Open(root, dir string, o disk.Options) (*Brick, error) {
 	id, err := get(root, volumeID)
 	if err != nil || len(id) != 16 {
 		return nil, fmt.Errorf("%s: %w", root, ErrNoBrick)
 	}
+	root = filepath.Join(root, filepath.Join("/", dir))
 	d, err := disk.Open(root, o)
 	if err != nil {
 		return nil, err

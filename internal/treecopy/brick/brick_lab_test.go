@@ -104,7 +104,7 @@ func TestBrick(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := made(t)
-			b, err := Open(root, disk.Options{})
+			b, err := Open(root, "/", disk.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +171,7 @@ func TestMeanwhile(t *testing.T) {
 		makeFile(t, root, name)
 		paths = append(paths, tree.Path(name))
 	}
-	b, err := Open(root, disk.Options{})
+	b, err := Open(root, "/", disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestMeanwhile(t *testing.T) {
 
 // TestOwnNames: Gluster's own directory isn't the volume's.
 func TestOwnNames(t *testing.T) {
-	b, err := Open(made(t), disk.Options{})
+	b, err := Open(made(t), "/", disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

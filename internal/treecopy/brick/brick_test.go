@@ -85,7 +85,7 @@ func TestUnderstand(t *testing.T) {
 
 // TestNoBrick: another directory isn't taken for one.
 func TestNoBrick(t *testing.T) {
-	if _, err := Open(t.TempDir(), disk.Options{}); !errors.Is(err, ErrNoBrick) {
+	if _, err := Open(t.TempDir(), "/", disk.Options{}); !errors.Is(err, ErrNoBrick) {
 		t.Error(err)
 	}
 }

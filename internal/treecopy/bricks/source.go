@@ -127,12 +127,13 @@ func (s *Source) runs(paths []tree.Path) []run {
 // Read is tree.Source's.
 func (s *Source) Read(ctx context.Context, paths []tree.Path, out io.Writer) error {
 	w := tree.NewStreamWriter(out)
+	known := links{}
 	for _, r := range s.runs(paths) {
 		var err error
 		if r.mount {
-			err = tree.Forward(w, func(out io.Writer) error { return s.Source.Read(ctx, r.paths, out) }, asItIs, func(*tree.Member, *tree.End) error { return nil })
+			err = tree.Forward(w, func(out io.Writer) error { return s.Source.Read(ctx, r.paths, out) }, known.begin, known.end)
 		} else {
-			err = s.read(ctx, r, w)
+			err = s.read(ctx, r, w, known)
 		}
 		if err != nil {
 			return err
@@ -141,10 +142,36 @@ func (s *Source) Read(ctx context.Context, paths []tree.Path, out io.Writer) err
 	return w.Close()
 }
 
-func asItIs(*tree.Member) error { return nil }
+// links are the files of several names that were passed on, by inode: a further name may come in another run than the first.
+type links map[uint64]*tree.Sum
+
+func (l links) begin(m *tree.Member) error {
+	if m.Kind != tree.File || m.Names < 2 {
+		return nil
+	}
+	if first := l[m.Inode]; first == nil {
+		l[m.Inode] = &tree.Sum{Member: *m}
+	} else if m.SameAs == "" {
+		m.SameAs = first.Path
+	}
+	return nil
+}
+
+// end is the last word on a member: a further name is as its file.
+func (l links) end(m *tree.Member, e *tree.End) error {
+	first := l[m.Inode]
+	switch {
+	case m.Kind != tree.File || m.Names < 2:
+	case first.Path == m.Path:
+		first.End = *e
+	case e.State == tree.Stable && (first.State != tree.Stable || first.End.Sum != e.Sum || !m.Same(&first.Stat)):
+		*e = tree.End{State: tree.Changed}
+	}
+	return nil
+}
 
 // read reads from one brick, and hands a member's end on when the other has said what it has.
-func (s *Source) read(ctx context.Context, r run, w *tree.StreamWriter) error {
+func (s *Source) read(ctx context.Context, r run, w *tree.StreamWriter, known links) error {
 	paths, reads, bears := r.paths, s.bricks[r.reads], s.bricks[r.bears]
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -159,7 +186,7 @@ func (s *Source) read(ctx context.Context, r run, w *tree.StreamWriter) error {
 		done <- err
 	}()
 	next := 0
-	err := tree.Forward(w, func(out io.Writer) error { return reads.ReadBrick(ctx, paths, out) }, asItIs, func(m *tree.Member, e *tree.End) error {
+	err := tree.Forward(w, func(out io.Writer) error { return reads.ReadBrick(ctx, paths, out) }, known.begin, func(m *tree.Member, e *tree.End) error {
 		if next == len(paths) || m.Path != paths[next] {
 			return fmt.Errorf("%s: %w: %s wasn't asked for", reads.Name(), tree.ErrStream, m.Path)
 		}
@@ -169,8 +196,10 @@ func (s *Source) read(ctx context.Context, r run, w *tree.StreamWriter) error {
 			return fmt.Errorf("%s: it has no sum of %s: %w", bears.Name(), m.Path, tree.ErrLost)
 		}
 		var err error
-		*e, err = s.judge(ctx, r.pair, tree.Sum{Member: *m, End: *e}, sum)
-		return err
+		if *e, err = s.judge(ctx, r.pair, tree.Sum{Member: *m, End: *e}, sum); err != nil {
+			return err
+		}
+		return known.end(m, e)
 	})
 	if err == nil && next < len(paths) {
 		err = fmt.Errorf("%s: it gave %d of %d files: %w", reads.Name(), next, len(paths), tree.ErrStream)

@@ -195,7 +195,8 @@ func cut(err error) error {
 	return err
 }
 
-// Forward has read write a stream, and passes its members on to w, without the stream's end. begin and end may change what is passed on.
+// Forward has read write a stream, and passes its members on to w, without the stream's end. begin and end may change what is passed on; a
+// member that has become a further name is passed on without its contents.
 func Forward(w *StreamWriter, read func(io.Writer) error, begin func(*Member) error, end func(*Member, *End) error) error {
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
@@ -237,6 +238,9 @@ func forward(w *StreamWriter, r *StreamReader, begin func(*Member) error, end fu
 			}
 			if err != nil {
 				return err
+			}
+			if m.SameAs != "" {
+				continue
 			}
 			if err := w.Data(off, b); err != nil {
 				return err
