@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -17,7 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-dev/slipway/internal/treecopy/agent"
+	"github.com/slipway-dev/slipway/internal/treecopy/brick"
 	"github.com/slipway-dev/slipway/internal/treecopy/disk"
+	"github.com/slipway-dev/slipway/internal/treecopy/mount"
 	"github.com/slipway-dev/slipway/internal/treecopy/tree"
 )
 
@@ -28,13 +31,19 @@ var version = "unknown"
 const dirPrefix = ".slipway-agent-"
 
 func main() {
-	if len(os.Args) != 2 || os.Args[1] != "serve" {
+	if len(os.Args) != 2 || os.Args[1] != "serve" && os.Args[1] != "apart" {
 		fmt.Fprintln(os.Stderr, "slipway-agent "+version+" is copied to hosts and started there by slipway files; there is nothing to call it for by hand")
 		os.Exit(2)
 	}
 	if err := leave(); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
+	}
+	if os.Args[1] == "apart" { // it will mount something
+		if err := mount.Apart("SLIPWAY_AGENT_APART"); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
 	}
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // what they tell of shows as an error, or the end of input
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -71,13 +80,55 @@ func open(h agent.Hello) (tree.Target, agent.Identity, error) {
 			return nil, agent.Identity{}, err
 		}
 	}
+	switch {
+	case h.Volume != "":
+		return openVolume(h)
+	case h.Brick != "":
+		b, err := brick.Open(h.Brick, h.Root, disk.Options{Rate: h.Rate})
+		if err != nil {
+			return nil, agent.Identity{}, err
+		}
+		id, err := identity(filepath.Join(h.Brick, h.Root))
+		return asBrick{b}, id, err
+	}
 	d, err := disk.Open(h.Root, disk.Options{Rate: h.Rate})
 	if err != nil {
 		return nil, agent.Identity{}, err
 	}
+	id, err := identity(h.Root)
+	return d, id, err
+}
+
+func identity(dir string) (agent.Identity, error) {
 	var st unix.Stat_t
-	if err := unix.Stat(h.Root, &st); err != nil {
-		return nil, agent.Identity{}, &os.PathError{Op: "stat", Path: h.Root, Err: err}
+	if err := unix.Stat(dir, &st); err != nil {
+		return agent.Identity{}, &os.PathError{Op: "stat", Path: dir, Err: err}
 	}
-	return d, agent.Identity{Device: st.Dev, Inode: st.Ino}, nil
+	return agent.Identity{Device: st.Dev, Inode: st.Ino}, nil
+}
+
+// openVolume mounts a volume, for as long as this process lives. Each such process has a mount of its own, whose device is a number of the day.
+func openVolume(h agent.Hello) (tree.Target, agent.Identity, error) {
+	at, err := mount.Gluster(context.Background(), "localhost", h.Volume)
+	if err != nil {
+		return nil, agent.Identity{}, err
+	}
+	root := filepath.Join(at, filepath.Join("/", h.Root))
+	d, err := disk.Open(root, disk.Options{Rate: h.Rate})
+	if err != nil {
+		return nil, agent.Identity{}, err
+	}
+	id, err := identity(root)
+	return d, agent.Identity{Inode: id.Inode}, err
+}
+
+// asBrick is a brick as the protocol asks for trees.
+type asBrick struct{ *brick.Brick }
+
+func (b asBrick) Read(ctx context.Context, paths []tree.Path, out io.Writer) error {
+	return b.ReadBrick(ctx, paths, out)
+}
+
+func (b asBrick) Hash(ctx context.Context, paths []tree.Path, each func(tree.Sum) error) error {
+	return b.HashBrick(ctx, paths, each)
 }

@@ -78,8 +78,20 @@ const (
 // Gluster asks for a volume, and while entries seem to be healing, again, a few times. The servers are asked one after the
 // other until one answers; the error has why each did not.
 func (s Source) Gluster(ctx context.Context, volume string) (*Volume, error) {
+	var hosts []string
+	for _, h := range s.Inventory.With(inventory.Files) {
+		hosts = append(hosts, h.Name)
+	}
+	if len(hosts) == 0 {
+		return nil, errors.New("no host of the inventory has the role files")
+	}
+	return GlusterOn(ctx, s.Looker, hosts, volume)
+}
+
+// GlusterOn is Source.Gluster, of servers that are known without an inventory.
+func GlusterOn(ctx context.Context, l remote.Looker, hosts []string, volume string) (*Volume, error) {
 	for look := 1; ; look++ {
-		v, err := s.gluster(ctx, volume)
+		v, err := gluster(ctx, l, hosts, volume)
 		if err != nil || look == healLooks || !slices.ContainsFunc(v.Bricks, func(b Brick) bool { return b.Healing > 0 }) {
 			return v, err
 		}
@@ -91,25 +103,21 @@ func (s Source) Gluster(ctx context.Context, volume string) (*Volume, error) {
 	}
 }
 
-func (s Source) gluster(ctx context.Context, volume string) (*Volume, error) {
+func gluster(ctx context.Context, l remote.Looker, hosts []string, volume string) (*Volume, error) {
 	q, err := remote.GlusterState(volume)
 	if err != nil {
 		return nil, err
 	}
 	var all *multierror.Error
-	servers := s.Inventory.With(inventory.Files)
-	if len(servers) == 0 {
-		return nil, errors.New("no host of the inventory has the role files")
-	}
-	for _, h := range servers {
-		out, err := s.Looker.Look(ctx, h.Name, q)
+	for _, host := range hosts {
+		out, err := l.Look(ctx, host, q)
 		if err == nil {
 			var v *Volume
 			if v, err = parseGluster(out.Stdout, out.Stderr); err == nil {
-				v.AskedOn = h.Name
+				v.AskedOn = host
 				return v, nil
 			}
-			err = fmt.Errorf("%s: gluster volume %s: %w", h.Name, volume, err)
+			err = fmt.Errorf("%s: gluster volume %s: %w", host, volume, err)
 		}
 		all = multierror.Append(all, err)
 		if ctx.Err() != nil {

@@ -286,6 +286,38 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// TestCopies: of which volumes a brick has what the volume has.
+func TestCopies(t *testing.T) {
+	v := func(change func(*Volume)) *Volume {
+		v := &Volume{Name: "assets", Type: "Replicate", Replicas: 3, Bricks: make([]Brick, 3)}
+		change(v)
+		return v
+	}
+	for _, c := range []struct {
+		v    *Volume
+		want string
+		note string
+	}{
+		{v(func(*Volume) {}), "", ""},
+		{v(func(v *Volume) { v.Options = []Option{{"features.shard", "off"}} }), "", ""},
+		{v(func(v *Volume) { v.Options = []Option{{"features.shard", "on"}} }), "sharded", "through its mount"},
+		{v(func(v *Volume) { v.Options = []Option{{"features.shard", "enable"}} }), "sharded", "through its mount"},
+		{v(func(v *Volume) { v.Arbiters = 1 }), "an arbiter", "through its mount"},
+		{v(func(v *Volume) { v.Type, v.Bricks = "Distributed-Replicate", make([]Brick, 6) }), "type Distributed-Replicate, of 6 bricks with 3 replicas", "through its mount"},
+		{v(func(v *Volume) { v.Type = "Disperse" }), "type Disperse", "through its mount"},
+		{v(func(v *Volume) { v.Replicas, v.Bricks = 1, make([]Brick, 1) }), "one brick", "through its mount"},
+		{v(func(v *Volume) { v.Options = []Option{{"features.quota", "on"}} }), "", "has a quota"},
+	} {
+		got, why := c.v.Copies()
+		if (why == "") != (c.want == "") || !strings.Contains(why, c.want) || (len(got) == len(c.v.Bricks)) != (why == "") {
+			t.Errorf("%+v: %d bricks, %q", c.v, len(got), why)
+		}
+		if notes := strings.Join(c.v.Notes(), "\n"); (notes == "") != (c.note == "") || !strings.Contains(notes, c.note) {
+			t.Errorf("%+v: %q", c.v, notes)
+		}
+	}
+}
+
 // Answers that Gluster gives when all is not well, made from the real one.
 func TestSickGluster(t *testing.T) {
 	whole := string(samples(t)["gluster"])

@@ -11,9 +11,11 @@ import (
 // Hello is what an agent is told first.
 type Hello struct {
 	Root     string
-	ReadOnly bool  // it refuses whatever would write
-	Gentle   bool  // it gives way to other programs: processor and disk
-	Rate     int64 // bytes a second that it reads from files at most; 0: as fast as it goes
+	ReadOnly bool   // it refuses whatever would write
+	Gentle   bool   // it gives way to other programs: processor and disk
+	Rate     int64  // bytes a second that it reads from files at most; 0: as fast as it goes
+	Volume   string // not "": Root is a directory of this Gluster volume of the agent's host, "/" for all of it
+	Brick    string // not "": Root is a directory below this root of a Gluster brick, and files are read with brick.ReadBrick and hashed with its HashBrick
 }
 
 // Identity tells a directory from others of the same machine.
@@ -69,6 +71,7 @@ func parseGreeting(s string) (pid int, err error) {
 // ErrVersion: the agent isn't of this program's build. Build both anew.
 var ErrVersion = errors.New("slipway and slipway-agent are of different versions; type: make build")
 
+// encode is the flags, the rate, and the three texts with a NUL between them.
 func (h *Hello) encode() []byte {
 	var flags byte
 	if h.ReadOnly {
@@ -77,7 +80,7 @@ func (h *Hello) encode() []byte {
 	if h.Gentle {
 		flags |= 2
 	}
-	return append(binary.AppendVarint([]byte{flags}, h.Rate), h.Root...)
+	return append(binary.AppendVarint([]byte{flags}, h.Rate), strings.Join([]string{h.Root, h.Volume, h.Brick}, "\x00")...)
 }
 
 func decodeHello(b []byte) (h Hello, err error) {
@@ -85,10 +88,11 @@ func decodeHello(b []byte) (h Hello, err error) {
 		return h, fmt.Errorf("%w: hello", ErrProtocol)
 	}
 	rate, n := binary.Varint(b[1:])
-	if n <= 0 {
+	texts := strings.Split(string(b[min(len(b), 1+max(n, 0)):]), "\x00")
+	if n <= 0 || len(texts) != 3 {
 		return h, fmt.Errorf("%w: hello", ErrProtocol)
 	}
-	return Hello{Root: string(b[1+n:]), ReadOnly: b[0]&1 != 0, Gentle: b[0]&2 != 0, Rate: rate}, nil
+	return Hello{Root: texts[0], ReadOnly: b[0]&1 != 0, Gentle: b[0]&2 != 0, Rate: rate, Volume: texts[1], Brick: texts[2]}, nil
 }
 
 func (id Identity) encode() []byte {

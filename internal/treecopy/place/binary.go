@@ -79,12 +79,18 @@ func readBinary(ctx context.Context, dir string, run run) (*binary, error) {
 	return &binary{b, hex.EncodeToString(sum[:])}, nil
 }
 
-// starter starts agents with run. explain makes of run's error one in agent.Start's terms.
-func (b *binary) starter(run run, explain func(error) error) agent.Start {
+// How an agent serves: the word that it is started with.
+const (
+	serve = "serve"
+	apart = "apart" // in a mount namespace of its own
+)
+
+// starter starts agents with run, which serve so. explain makes of run's error one in agent.Start's terms.
+func (b *binary) starter(run run, how string, explain func(error) error) agent.Start {
 	return func(ctx context.Context, live int, in io.Reader, out io.Writer) error {
-		argv := []string{"sh", "-c", againScript, "slipway-agent", strconv.Itoa(live), b.sum}
+		argv := []string{"sh", "-c", againScript, "slipway-agent", strconv.Itoa(live), b.sum, how}
 		if live == 0 {
-			argv = []string{"sh", "-c", startScript, "slipway-agent", strconv.Itoa(len(b.bytes)), b.sum}
+			argv = []string{"sh", "-c", startScript, "slipway-agent", strconv.Itoa(len(b.bytes)), b.sum, how}
 			in = io.MultiReader(bytes.NewReader(b.bytes), in)
 		}
 		return explain(run(ctx, argv, in, out))

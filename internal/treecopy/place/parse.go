@@ -17,24 +17,25 @@ type Kind int
 
 // The kinds of places.
 const (
-	Local Kind = iota // a directory of this machine
-	SSH               // one of a host
-	Claim             // one in a claim of a cluster
+	Local  Kind = iota // a directory of this machine
+	SSH                // one of a host
+	Claim              // one in a claim of a cluster
+	Volume             // one of a Gluster volume, which a host of it is asked for; to be read from alone
 )
 
 // Place is where a tree is.
 type Place struct {
 	Kind      Kind
-	Path      string // absolute, cleaned; of a Claim: below its root, "" for that
-	User      string // SSH; "": the one that this program runs as
-	Host      string // SSH: a name or an address
-	Port      int    // SSH; 0: 22
+	Path      string // absolute, cleaned, of a Volume below its root; of a Claim: below its root, "" for that
+	User      string // SSH, Volume; "": the one that this program runs as
+	Host      string // SSH, Volume: a name or an address
+	Port      int    // SSH, Volume; 0: 22
 	Namespace string // Claim
-	Name      string // Claim: its name
+	Name      string // Claim, Volume: its name
 }
 
 // ErrPlace: what was written isn't a place. To fix in the call.
-var ErrPlace = errors.New("a place is /PATH on this machine, ssh://USER@HOST:PORT/PATH (USER@ and :PORT may be left out), or pvc://NAMESPACE/CLAIM/PATH")
+var ErrPlace = errors.New("a place is /PATH on this machine, ssh://USER@HOST:PORT/PATH (USER@ and :PORT may be left out), gluster://USER@HOST:PORT/VOLUME/PATH to read from, or pvc://NAMESPACE/CLAIM/PATH")
 
 func bad(s, format string, args ...any) error {
 	return fmt.Errorf("%q: %s: %w", s, fmt.Sprintf(format, args...), ErrPlace)
@@ -58,6 +59,8 @@ func Parse(s string) (Place, error) {
 		return Place{Kind: Local, Path: path.Clean(s)}, nil
 	case ok && scheme == "ssh":
 		return parseSSH(s, rest)
+	case ok && scheme == "gluster":
+		return parseVolume(s, rest)
 	case ok && scheme == "pvc":
 		return parseClaim(s, rest)
 	case ok:
@@ -101,6 +104,22 @@ func parseSSH(s, rest string) (Place, error) {
 	return p, nil
 }
 
+// legalVolume is what glusterd takes for a volume's name.
+var legalVolume = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,254}$`)
+
+func parseVolume(s, rest string) (Place, error) {
+	p, err := parseSSH(s, rest)
+	if err != nil {
+		return Place{}, err
+	}
+	p.Kind = Volume
+	p.Name, p.Path, _ = strings.Cut(p.Path[1:], "/")
+	if p.Path = path.Clean("/" + p.Path); !legalVolume.MatchString(p.Name) {
+		return Place{}, bad(s, "%q is no volume", p.Name)
+	}
+	return p, nil
+}
+
 func parseClaim(s, rest string) (Place, error) {
 	namespace, rest, _ := strings.Cut(rest, "/")
 	name, dir, _ := strings.Cut(rest, "/")
@@ -119,7 +138,7 @@ func parseClaim(s, rest string) (Place, error) {
 // String is the place as it is written; Parse reads it back.
 func (p Place) String() string {
 	switch p.Kind {
-	case SSH:
+	case SSH, Volume:
 		host := p.Host
 		switch {
 		case p.Port != 0:
@@ -129,6 +148,9 @@ func (p Place) String() string {
 		}
 		if p.User != "" {
 			host = p.User + "@" + host
+		}
+		if p.Kind == Volume {
+			return strings.TrimSuffix("gluster://"+host+"/"+p.Name+p.Path, "/")
 		}
 		return "ssh://" + host + p.Path
 	case Claim:

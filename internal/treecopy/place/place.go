@@ -13,10 +13,11 @@ import (
 
 // Options are how places are reached.
 type Options struct {
-	ReadOnly bool   // the tree is a source: nothing is written there, and the agent gives way to other programs
-	Rate     int64  // bytes a second that are read from files at most; 0: as fast as it goes
-	Sessions int    // operations at once; 0: the agent's default
-	AgentDir string // where slipway-agent lies; "": beside this program
+	ReadOnly bool         // the tree is a source: nothing is written there, and the agent gives way to other programs
+	Rate     int64        // bytes a second that are read from files at most; 0: as fast as it goes
+	Sessions int          // operations at once; 0: the agent's default
+	AgentDir string       // where slipway-agent lies; "": beside this program
+	Note     func(string) // told what a person should know of a place that is opened; may be nil
 
 	SSHOptions
 	KubeOptions
@@ -39,20 +40,16 @@ func Open(ctx context.Context, p Place, o Options) (tree.Target, io.Closer, erro
 		return openSSH(ctx, p, o)
 	case Claim:
 		return openClaim(ctx, p, o)
+	case Volume:
+		return openVolume(ctx, p, o)
 	}
 	return openLocal(p.Path, o)
 }
 
-// atAgent opens a tree at an agent, and closes with it what it is reached by.
-func atAgent(ctx context.Context, p Place, root string, o Options, start agent.Start, below io.Closer) (tree.Target, io.Closer, error) {
-	t, err := agent.Open(ctx, agent.Options{
-		Name: p.String(), Sessions: o.Sessions,
-		Hello: agent.Hello{Root: root, ReadOnly: o.ReadOnly, Gentle: o.ReadOnly, Rate: o.Rate},
-	}, start)
-	if err != nil {
-		return nil, nil, errors.Join(err, below.Close())
-	}
-	return t, both{t, below}, nil
+// agent opens a tree at an agent.
+func (o *Options) agent(ctx context.Context, name string, hello agent.Hello, start agent.Start) (*agent.Tree, error) {
+	hello.ReadOnly, hello.Gentle, hello.Rate = o.ReadOnly, o.ReadOnly, o.Rate
+	return agent.Open(ctx, agent.Options{Name: name, Sessions: o.Sessions, Hello: hello}, start)
 }
 
 // both closes one thing and then the other.

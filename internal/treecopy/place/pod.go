@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/stamp"
+	"github.com/slipway-dev/slipway/internal/treecopy/agent"
 	"github.com/slipway-dev/slipway/internal/treecopy/tree"
 )
 
@@ -51,7 +52,11 @@ func openClaim(ctx context.Context, p Place, o Options) (tree.Target, io.Closer,
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("%s: %w", p, err), m.Close())
 	}
-	return atAgent(ctx, p, path.Join(kube.MoverRoot, p.Path), o, b.starter(hand.Exec, podError), m)
+	t, err := o.agent(ctx, p.String(), agent.Hello{Root: path.Join(kube.MoverRoot, p.Path)}, b.starter(hand.Exec, serve, podError))
+	if err != nil {
+		return nil, nil, errors.Join(err, m.Close())
+	}
+	return t, both{t, m}, nil
 }
 
 // mover is closed by taking the pod away, and with it whatever runs in it.

@@ -10,34 +10,59 @@ import (
 	"path/filepath"
 
 	"github.com/slipway-dev/slipway/internal/remote"
+	"github.com/slipway-dev/slipway/internal/treecopy/agent"
 	"github.com/slipway-dev/slipway/internal/treecopy/tree"
 )
 
 func openSSH(ctx context.Context, p Place, o Options) (tree.Target, io.Closer, error) {
-	conf, err := o.config()
+	h, err := reach(p, o, remote.Host{Name: p.Host, Address: p.Host, Port: p.Port})
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.User == "" {
+	t, err := h.tree(ctx, p.Host, serve, p.String(), agent.Hello{Root: p.Path})
+	if err != nil {
+		return nil, nil, errors.Join(err, h.Close())
+	}
+	return t, both{t, h}, nil
+}
+
+// hosts are what a place over SSH is reached by.
+type hosts struct {
+	*remote.Pool
+	actor remote.Actor
+	o     Options
+}
+
+// reach makes a hand on hosts, as the place's user.
+func reach(p Place, o Options, all ...remote.Host) (*hosts, error) {
+	conf, err := o.config()
+	if err != nil {
+		return nil, err
+	}
+	if conf.User = p.User; conf.User == "" {
 		me, err := user.Current()
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: no user is named, and who this program runs as is not known: %w", p, err)
+			return nil, fmt.Errorf("%s: no user is named, and who this program runs as is not known: %w", p, err)
 		}
-		p.User = me.Username
+		conf.User = me.Username
 	}
-	pool, err := remote.Open(conf, []remote.Host{{Name: p.Host, Address: p.Host, Port: p.Port, User: p.User}})
+	pool, err := remote.Open(conf, all)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", p, err)
+		return nil, fmt.Errorf("%s: %w", p, err)
 	}
-	actor := o.Act(pool)
+	return &hosts{pool, o.Act(pool), o}, nil
+}
+
+// tree is one at an agent of a host, under a name.
+func (h *hosts) tree(ctx context.Context, host, how, name string, hello agent.Hello) (*agent.Tree, error) {
 	run := func(ctx context.Context, argv []string, in io.Reader, out io.Writer) error {
-		return actor.Run(ctx, p.Host, remote.Cmd{Argv: argv, Stdin: in, Stdout: out})
+		return h.actor.Run(ctx, host, remote.Cmd{Argv: argv, Stdin: in, Stdout: out})
 	}
-	b, err := readBinary(ctx, o.AgentDir, run)
+	b, err := readBinary(ctx, h.o.AgentDir, run)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%s: %w", p, err), pool.Close())
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return atAgent(ctx, p, p.Path, o, b.starter(run, sshError), pool)
+	return h.o.agent(ctx, name, hello, b.starter(run, how, sshError))
 }
 
 // config is how hosts are logged in to, with what OpenSSH's client takes where nothing is said.

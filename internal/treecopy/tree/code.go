@@ -100,7 +100,7 @@ func DecodeEnd(b []byte, e *End) (rest []byte, err error) {
 		return nil, errShort
 	}
 	switch e.State {
-	case Stable, Changed, Gone, Unreadable, Failed:
+	case Stable, Changed, Gone, Unreadable, Failed, Doubtful:
 		return r.b, nil
 	}
 	return nil, fmt.Errorf("state %q is not known", byte(e.State))

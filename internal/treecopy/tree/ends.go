@@ -43,6 +43,18 @@ type Target interface {
 	Sweep(ctx context.Context) error
 }
 
+// Doubter is a Source that has more than one way to read an entry.
+type Doubter interface {
+	// Doubts are the entries that were not read in the way that is usual, so far, sorted.
+	Doubts() []Doubt
+}
+
+// Doubt is such an entry, and why.
+type Doubt struct {
+	Path Path
+	Why  string
+}
+
 // ErrLost: the connection to the tree's machine broke. What was told of is there; try again.
 var ErrLost = errors.New("the connection was lost")
 
@@ -78,6 +90,7 @@ const (
 	Gone       State = 'g' // it isn't there
 	Unreadable State = 'u' // it is there and can't be read, or isn't of a kind that is carried; see Why
 	Failed     State = 'x' // it couldn't be written; see Why
+	Doubtful   State = 'd' // a Gluster brick has it, and whether that is what the volume has isn't sure; see Why
 )
 
 // Member is an entry as it is read or written.
@@ -92,7 +105,7 @@ type End struct {
 	State State
 	Sum   [32]byte // SHA-256 of a file's contents
 	At    Time     // when its reading began, by the clock of the machine that reads: what changed less than two seconds before may change again unseen
-	Why   string   // for Unreadable: the system's words
+	Why   string   // for Unreadable and Doubtful: the reason
 }
 
 // Sum is an entry's, as Source.Hash found it.

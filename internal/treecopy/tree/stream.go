@@ -194,3 +194,64 @@ func cut(err error) error {
 	}
 	return err
 }
+
+// Forward has read write a stream, and passes its members on to w, without the stream's end. begin and end may change what is passed on; a
+// member that has become a further name is passed on without its contents.
+func Forward(w *StreamWriter, read func(io.Writer) error, begin func(*Member) error, end func(*Member, *End) error) error {
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := read(pw)
+		pw.CloseWithError(err)
+		done <- err
+	}()
+	err := forward(w, NewStreamReader(pr), begin, end)
+	if err == nil {
+		_, err = io.Copy(io.Discard, pr) // what reads is to end by itself
+	}
+	pr.CloseWithError(err)
+	if rerr := <-done; rerr != nil && (err == nil || errors.Is(err, rerr)) {
+		return rerr
+	}
+	return err
+}
+
+func forward(w *StreamWriter, r *StreamReader, begin func(*Member) error, end func(*Member, *End) error) error {
+	for {
+		m, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := begin(&m); err != nil {
+			return err
+		}
+		if err := w.Begin(&m); err != nil {
+			return err
+		}
+		for {
+			off, b, err := r.Data()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if m.SameAs != "" {
+				continue
+			}
+			if err := w.Data(off, b); err != nil {
+				return err
+			}
+		}
+		e := r.End()
+		if err := end(&m, &e); err != nil {
+			return err
+		}
+		if err := w.End(&e); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package bench measures the copy of files beside rsync: see bench_test.go.
+package bench
