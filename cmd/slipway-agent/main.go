@@ -40,7 +40,7 @@ func main() {
 		os.Exit(1)
 	}
 	if os.Args[1] == "apart" { // it will mount something
-		if err := mount.Apart("SLIPWAY_AGENT_APART"); err != nil {
+		if err := mount.Apart("SLIPWAY_AGENT_APART", os.Args); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}

@@ -29,10 +29,10 @@ const (
 	patient = 30 * time.Second // until the client has asked the volume's servers
 )
 
-// Apart starts this program again in a mount namespace of its own, with the same arguments, and doesn't return unless that fails; in the
+// Apart starts this program again in a mount namespace of its own, with these arguments, and doesn't return unless that fails; in the
 // program that was started so it returns nil. mark is an environment variable that tells the two apart. Call it first in main, since all that
 // the process holds but its descriptors is gone after it.
-func Apart(mark string) error {
+func Apart(mark string, args []string) error {
 	if os.Getenv(mark) != "" {
 		return nil
 	}
@@ -43,7 +43,7 @@ func Apart(mark string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("a mount namespace of its own: %w", err)
 	}
-	err := unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), mark+"=1"))
+	err := unix.Exec("/proc/self/exe", args, append(os.Environ(), mark+"=1"))
 	return fmt.Errorf("start in a mount namespace: %w", err)
 }
 
