@@ -199,6 +199,11 @@ func (p *program) openFiles(ctx context.Context, x *filesFlags) (d *filesDesk, e
 		KubeOptions: place.KubeOptions{Kubeconfig: x.kubeconfig, Context: x.kubectx, Image: x.image, UserAgent: "slipway/" + version}}
 	from := o
 	from.ReadOnly, from.Rate = true, x.bytesPerSecond
+	from.Note = func(note string) {
+		if p.output == text {
+			fmt.Fprintln(p.err, note)
+		}
+	}
 	if d.source, err = open(x.source, from); err != nil {
 		return d, err
 	}

@@ -91,7 +91,7 @@ func newRunner(src tree.Source, dst tree.Target, st *State, o Options) *runner {
 func Run(ctx context.Context, src tree.Source, dst tree.Target, st *State, o Options) (*Report, error) {
 	r := newRunner(src, dst, st, o)
 	err := r.pass1(ctx)
-	r.report.close(err)
+	r.report.close(src, err)
 	return &r.report.Report, errors.Join(err, st.keep(&r.report.Report))
 }
 

@@ -397,3 +397,22 @@ func TestReport(t *testing.T) {
 		t.Errorf("%v: %s", err, b)
 	}
 }
+
+// doubter is a source that didn't read everything in the usual way.
+type doubter struct {
+	*memory
+	doubts []tree.Doubt
+}
+
+func (d doubter) Doubts() []tree.Doubt { return d.doubts }
+
+// TestDoubts: what a source was in doubt about is named, and the pass is whole all the same.
+func TestDoubts(t *testing.T) {
+	src := doubter{shop(), []tree.Doubt{{Path: "img/b.jpg", Why: "a heal waits"}}}
+	r, err := Run(t.Context(), src, newMemory("target"), state(t, t.TempDir()), small)
+	if err != nil || count(r, Doubtful) != 1 || !r.Whole() || !slices.ContainsFunc(r.Problems, func(p Problem) bool {
+		return p.Name == `"img/b.jpg"` && p.Trouble == Doubtful && p.Why == "a heal waits"
+	}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -15,12 +15,13 @@ type Trouble string
 // The troubles.
 const (
 	Special    Trouble = "special"    // a device, a socket or a FIFO: left out
+	Doubtful   Trouble = "doubtful"   // it is there, and was not read in the usual way: see tree.Doubter
 	Changing   Trouble = "changing"   // it changed each time that it was read
 	Unreadable Trouble = "unreadable" // the source can't read it
 	Failed     Trouble = "failed"     // the target can't write it, or reads back something else
 )
 
-// Problem is one entry that isn't at the target as the source has it.
+// Problem is one entry that isn't at the target as the source has it, or that a person should know of.
 type Problem struct {
 	Path    tree.Path `json:"-"`
 	Name    string    `json:"path"` // the Path as it is printed: quoted
@@ -106,13 +107,18 @@ func (r *tally) slow(s Slow) {
 	}
 }
 
-// Whole says whether the target has all that it is to have: special files are none of that.
+// Whole says whether the target has all that it is to have: special files are none of that, and what was in doubt is there.
 func (r *Report) Whole() bool {
-	return !slices.ContainsFunc(r.Counts, func(c Count) bool { return c.Trouble != Special })
+	return !slices.ContainsFunc(r.Counts, func(c Count) bool { return c.Trouble != Special && c.Trouble != Doubtful })
 }
 
 // close puts a report in order.
-func (r *tally) close(err error) {
+func (r *tally) close(src tree.Source, err error) {
+	if d, ok := src.(tree.Doubter); ok {
+		for _, x := range d.Doubts() {
+			r.trouble(x.Path, Doubtful, x.Why)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Took.All = time.Since(r.Began)
@@ -126,7 +132,7 @@ func (r *tally) close(err error) {
 		return strings.Compare(string(a.Trouble), string(b.Trouble))
 	})
 	r.Counts = nil
-	for _, t := range []Trouble{Special, Changing, Unreadable, Failed} {
+	for _, t := range []Trouble{Special, Doubtful, Changing, Unreadable, Failed} {
 		if n := r.troubles[t]; n > 0 {
 			r.Counts = append(r.Counts, Count{t, n})
 		}

@@ -99,7 +99,7 @@ func (v *verifier) run(ctx context.Context, repair bool) (err error) {
 	v.c.Repair, v.report.Found = &v.report.Report, v.plan.Totals
 	v.o.Meter.do(func(p *Progress) { p.Todo = v.plan.Totals })
 	err = v.execute(ctx, v.plan)
-	v.report.close(err)
+	v.report.close(nil, err)
 	if err != nil {
 		return err
 	}
