@@ -14,10 +14,10 @@ agent = go build -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 recordings := $(or $(SLIPWAY_SHARED),../shared)/gcp-recordings
 
 # What is missing on this machine is said in one line, before anything is begun.
-lack := $(if $(filter rehearse test soak bench-db bench-switch,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
+lack := $(if $(filter rehearse test soak bench-db bench-switch bench-files,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
 $(if $(lack),$(error $(lack)))
 
-.PHONY: help build agent-arm64 check rehearse test soak bench bench-db bench-switch clean setup
+.PHONY: help build agent-arm64 check rehearse test soak bench bench-db bench-switch bench-files clean setup
 .NOTPARALLEL:
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make bench      the benchmarks'
 	@echo 'make bench-db   the copy beside mydumper and mariadb-dump, on two real servers (Debian 12, Go, root)'
 	@echo 'make bench-switch  how long a shop gets no answer while its database is switched, 20 times (Debian 12, Go, root)'
+	@echo 'make bench-files  the copy of files beside rsync, over SSH and from the lab'\''s Gluster volume (Debian 12, Go, root)'
 	@echo 'make clean      take the lab down and remove bin; the caches in /var/cache/slipway-lab stay'
 
 build:
@@ -65,6 +66,9 @@ bench-db: setup build
 
 bench-switch: setup build
 	PATH=$(CURDIR)/bin:$$PATH go test -tags lab,bench -timeout 1h -v -run '^TestBenchSwitch$$' -count 1 ./cmd/slipway
+
+bench-files: setup build
+	PATH=$(CURDIR)/bin:$$PATH $(lab) test ./internal/treecopy/bench --tags bench --rows 500 --files 20000 --limit 1h -- -test.v
 
 clean:
 	@if [ -x $(lab) ]; then $(lab) down; fi
