@@ -57,7 +57,7 @@ var layers = []layer{
 		not: []string{"migrate/journal", "migrate/steptest", "internal/lab", "internal/ui", "internal/archtest"}},
 	{of: []string{"inventory"}, may: []string{"inventory", "internal"}, not: []string{"internal/lab", "internal/ui", "internal/archtest"}},
 	{of: []string{"internal/archtest"}},
-	{of: []string{"internal/treecopy/tree", "internal/treecopy/mount"}},
+	{of: []string{"internal/treecopy/tree", "internal/treecopy/mount", "internal/treecopy/hostile"}},
 	{of: []string{"internal/treecopy/disk", "internal/treecopy/agent", "internal/treecopy/bricks", "internal/treecopy/pass"}, may: []string{"internal/treecopy/tree"}},
 	{of: []string{"internal/treecopy/brick"}, may: []string{"internal/treecopy/tree", "internal/treecopy/disk"}},
 	{of: []string{"cmd/slipway-agent"}, may: []string{"internal/treecopy/tree", "internal/treecopy/disk", "internal/treecopy/agent", "internal/treecopy/brick", "internal/treecopy/mount"}},
