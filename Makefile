@@ -8,6 +8,8 @@ export HOME ?= /root
 
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 lab := bin/slipway-lab
+# What is sent to hosts: small, for their kind of machine whatever this one is.
+agent = go build -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 # Exchanges recorded with the real Google APIs. They are not part of the repository.
 recordings := $(or $(SLIPWAY_SHARED),../shared)/gcp-recordings
 
@@ -15,14 +17,15 @@ recordings := $(or $(SLIPWAY_SHARED),../shared)/gcp-recordings
 lack := $(if $(filter rehearse test soak bench-db bench-switch,$(MAKECMDGOALS)),$(shell .ci/setup check lab),$(if $(filter build check bench,$(MAKECMDGOALS)),$(shell .ci/setup check go)))
 $(if $(lack),$(error $(lack)))
 
-.PHONY: help build check rehearse test soak bench bench-db bench-switch clean setup
+.PHONY: help build agent-arm64 check rehearse test soak bench bench-db bench-switch clean setup
 .NOTPARALLEL:
 
 help:
 	@echo 'make rehearse   one full rehearsal on this machine, all set-up included (Debian 12, Go, root)'
 	@echo 'make test       all tests, all set-up included (Debian 12, Go, root)'
 	@echo 'make check      the quick part of it: format, vet, staticcheck, architecture, unit tests'
-	@echo 'make build      bin/slipway and bin/slipway-lab'
+	@echo 'make build      bin/slipway and bin/slipway-lab, and bin/slipway-agent, which slipway files sends to hosts'
+	@echo 'make agent-arm64  bin/slipway-agent-arm64, for hosts of that kind'
 	@echo 'make soak       rehearsals killed at 50 random instants and more (SEED=N draws the instants of an earlier one)'
 	@echo 'make bench      the benchmarks'
 	@echo 'make bench-db   the copy beside mydumper and mariadb-dump, on two real servers (Debian 12, Go, root)'
@@ -30,7 +33,11 @@ help:
 	@echo 'make clean      take the lab down and remove bin; the caches in /var/cache/slipway-lab stay'
 
 build:
-	@.ci/wait 'compiling bin/slipway and bin/slipway-lab' go build -v -buildvcs=false -ldflags '-s -w -X main.version=$(version)' -o bin/ ./cmd/...
+	@.ci/wait 'compiling bin/slipway and bin/slipway-lab' go build -v -buildvcs=false -ldflags '-s -w -X main.version=$(version)' -o bin/ ./cmd/slipway ./cmd/slipway-lab
+	@.ci/wait 'compiling bin/slipway-agent' env GOOS=linux GOARCH=amd64 $(agent) -o bin/slipway-agent ./cmd/slipway-agent
+
+agent-arm64:
+	@.ci/wait 'compiling bin/slipway-agent-arm64' env GOOS=linux GOARCH=arm64 $(agent) -o bin/slipway-agent-arm64 ./cmd/slipway-agent
 
 check:
 	@unformatted=$$(gofmt -l cmd internal inventory migrate runbooks steps); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }

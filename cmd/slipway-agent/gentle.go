@@ -32,11 +32,11 @@ func beGentle() error {
 				continue
 			}
 			done[id], more = true, true
-			if now, err := unix.Getpriority(unix.PRIO_PROCESS, id); err == nil && 20-now >= niceness {
-				continue // more isn't ours to take back; getpriority(2): the system call gives 20 less the niceness
-			}
-			if err := unix.Setpriority(unix.PRIO_PROCESS, id, niceness); err != nil && err != unix.ESRCH {
-				return fmt.Errorf("nice: %w", err)
+			// What gives way more already stays as it is: to take that back isn't everybody's. getpriority(2): the system call gives 20 less the niceness.
+			if now, err := unix.Getpriority(unix.PRIO_PROCESS, id); err != nil || 20-now < niceness {
+				if err := unix.Setpriority(unix.PRIO_PROCESS, id, niceness); err != nil && err != unix.ESRCH {
+					return fmt.Errorf("nice: %w", err)
+				}
 			}
 			if _, _, errno := unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, uintptr(id), lowPriority); errno != 0 && errno != unix.ESRCH {
 				return fmt.Errorf("ionice: %w", errno)

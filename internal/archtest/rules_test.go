@@ -21,6 +21,7 @@ var rules = []struct {
 }{
 	{"imports", checkImports},
 	{"engine is alone", checkEngineAlone},
+	{"agent is small", checkAgentSmall},
 	{"process is cmd's", checkProcess},
 	{"production in one file", checkProduction},
 	{"no init", checkInit},
@@ -55,6 +56,9 @@ var layers = []layer{
 		not: []string{"migrate/journal", "migrate/steptest", "internal/lab", "internal/ui", "internal/archtest"}},
 	{of: []string{"inventory"}, may: []string{"inventory", "internal"}, not: []string{"internal/lab", "internal/ui", "internal/archtest"}},
 	{of: []string{"internal/archtest"}},
+	{of: []string{"internal/treecopy/tree"}},
+	{of: []string{"internal/treecopy/disk", "internal/treecopy/agent", "internal/treecopy/pass"}, may: []string{"internal/treecopy/tree"}},
+	{of: []string{"cmd/slipway-agent"}, may: []string{"internal/treecopy/tree", "internal/treecopy/disk", "internal/treecopy/agent"}},
 	{of: []string{"internal/lab"}, may: []string{"internal"}, not: []string{"internal/ui", "internal/archtest"}},
 	{of: []string{"internal/ui"}, may: []string{"internal", "inventory", "migrate"}, not: []string{"internal/lab", "internal/archtest", "migrate/steptest"}},
 	{of: []string{"internal/treecopy/pass"}, may: []string{"internal/treecopy/tree"}},
@@ -112,6 +116,29 @@ func checkEngineAlone(t *tree) (bad []finding) {
 			standard := !strings.Contains(strings.SplitN(to.path, "/", 2)[0], ".")
 			if standard && under(to.path, engineNot...) || !standard && !slices.Contains(engineMay, to.path) {
 				bad = append(bad, finding{f.path, "the engine must not import " + to.path})
+			}
+		}
+	}
+	return bad
+}
+
+// agentIs are the packages of which the file agent is made.
+var agentIs = []string{"cmd/slipway-agent", "internal/treecopy/agent", "internal/treecopy/disk", "internal/treecopy/tree"}
+
+// agentNot is what makes a program of 2 MB one of 10, or slow to start.
+var agentNot = []string{"net", "encoding/json", "encoding/gob", "text/template", "html", "go", "testing"}
+
+// checkAgentSmall: the agent is sent over the wire for each pass.
+func checkAgentSmall(t *tree) (bad []finding) {
+	for _, f := range t.files {
+		if !under(f.pkg, agentIs...) || f.test {
+			continue
+		}
+		_, other := t.imports(f)
+		for _, to := range other {
+			standard := !strings.Contains(strings.SplitN(to.path, "/", 2)[0], ".")
+			if standard && under(to.path, agentNot...) || !standard && to.path != "golang.org/x/sys/unix" {
+				bad = append(bad, finding{f.path, "the agent must not import " + to.path})
 			}
 		}
 	}

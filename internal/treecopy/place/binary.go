@@ -19,16 +19,16 @@ import (
 )
 
 // ErrNoAgent: the agent's program doesn't lie where it should, or there is none for such a machine. Nothing was done.
-var ErrNoAgent = errors.New("slipway-agent is missing; type: make build")
+var ErrNoAgent = errors.New("the agent's program is missing")
 
 // ErrNoExec: no directory there may be written to and executed in. Nothing is left there.
 var ErrNoExec = errors.New("none of $XDG_RUNTIME_DIR, /tmp, /var/tmp, $HOME and /dev/shm lets a program be put there and run: give the account a directory that does")
 
-// The statuses of start.sh and again.sh.
+// The statuses of start.sh that another try doesn't change.
 const (
-	statusCut    = 65
 	statusNoExec = 66
 	statusTool   = 67
+	statusRoom   = 68
 )
 
 //go:embed start.sh
@@ -52,11 +52,11 @@ func readBinary(ctx context.Context, dir string, run run) (*binary, error) {
 	if err := run(ctx, []string{"uname", "-sm"}, nil, &out); err != nil {
 		return nil, err
 	}
-	name := "slipway-agent"
+	name, goal := "slipway-agent", "build"
 	switch machine := strings.TrimSpace(out.String()); machine {
 	case "Linux x86_64":
 	case "Linux aarch64":
-		name += "-arm64"
+		name, goal = "slipway-agent-arm64", "agent-arm64"
 	default:
 		return nil, fmt.Errorf("%w: it says of itself that it is %q, and there is an agent for Linux on x86_64 and aarch64 alone", ErrNoAgent, machine)
 	}
@@ -70,7 +70,7 @@ func readBinary(ctx context.Context, dir string, run run) (*binary, error) {
 	path := filepath.Join(dir, name)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", path, ErrNoAgent)
+		return nil, fmt.Errorf("%s: %w; type: make %s", path, ErrNoAgent, goal)
 	}
 	if err != nil {
 		return nil, err

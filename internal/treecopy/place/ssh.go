@@ -87,7 +87,7 @@ func ended(status int, err error) error {
 	switch status {
 	case statusNoExec:
 		return ErrNoExec
-	case statusTool, 126, 127: // those of a shell that can't execute, and that doesn't find
+	case statusTool, statusRoom, 126, 127: // those of a shell that can't execute, and that doesn't find
 		return err
 	}
 	return fmt.Errorf("%w: %w", tree.ErrLost, err)

@@ -1,5 +1,6 @@
 # Takes the agent in, in a directory of its own, and becomes it. Standard input: its $1 bytes, then the session's. $2: its SHA-256.
 # Status 65: it didn't come whole. 66: there is no directory that may be written and executed in. 67: a program is missing.
+# 68: there is no room for it.
 set -u
 umask 077
 for tool in head sha256sum mktemp chmod rm id; do
@@ -20,7 +21,7 @@ for base in "${XDG_RUNTIME_DIR-}" /tmp /var/tmp "${HOME-}" /dev/shm; do
 	dir=
 done 2>/dev/null
 [ -n "$dir" ] || exit 66
-head -c "$1" >"$dir/agent" || exit 65
+head -c "$1" >"$dir/agent" || exit 68
 sum=$(sha256sum <"$dir/agent")
 [ "${sum%% *}" = "$2" ] || exit 65
 exec "$dir/agent" serve
