@@ -244,6 +244,12 @@ func TestInputBreaksOff(t *testing.T) {
 	if f.stream != "before" {
 		t.Errorf("it took %q", f.stream)
 	}
+	f.early = true // a tree that has all that it wants doesn't hear of it
+	r, w = io.Pipe()
+	w.CloseWithError(errEnough)
+	if err := tr.Write(t.Context(), r, nil); err != errEnough { //nolint:errorlint // as it is
+		t.Errorf("%v", err)
+	}
 	if err := tr.Sweep(t.Context()); err != nil || m.started.Load() != 1 {
 		t.Errorf("%d sessions, %v", m.started.Load(), err)
 	}
@@ -308,5 +314,62 @@ func TestOtherRoot(t *testing.T) {
 	close(f.hang)
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A machine that goes down takes all sessions with it: one call finds out, and the next has a new one.
+func TestMachineGoesDown(t *testing.T) {
+	f := &fake{hang: make(chan struct{})}
+	m := &machine{f: f}
+	up, down := context.WithCancel(t.Context())
+	start := func(ctx context.Context, live int, in io.Reader, out io.Writer) error {
+		ctx, end := context.WithCancel(ctx)
+		defer end()
+		defer context.AfterFunc(up, end)()
+		return fmt.Errorf("%w: %w", tree.ErrLost, m.start(ctx, live, in, out))
+	}
+	tr, err := Open(t.Context(), Options{Name: "x"}, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if err := tr.Sweep(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "three go on", func() bool { return f.running.Load() == 3 })
+	close(f.hang)
+	wg.Wait()
+	down()
+	eventually(t, "all are down", func() bool { return m.running.Load() == 0 })
+	up = t.Context()
+	if err := tr.Sweep(t.Context()); !errors.Is(err, tree.ErrLost) {
+		t.Errorf("%v", err)
+	}
+	if err := tr.Sweep(t.Context()); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// An agent that doesn't end with its input is ended.
+func TestCloseEndsWhatDoesNotEnd(t *testing.T) {
+	ended := false
+	tr, err := Open(t.Context(), Options{}, func(ctx context.Context, _ int, in io.Reader, out io.Writer) error {
+		_, _ = io.WriteString(out, greet(1, "b")+"k\x02\x01\x01")
+		_, _ = io.Copy(io.Discard, in)
+		<-ctx.Done()
+		ended = true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := tr.Close(); err != nil || !ended || time.Since(began) > 2*endGrace {
+		t.Errorf("%v; ended: %v, after %s", err, ended, time.Since(began))
 	}
 }

@@ -158,11 +158,8 @@ func (s Server) work(ctx context.Context, m *mouth, ops <-chan operation) error 
 			return nil
 		}
 		err := do(ctx, t, h.ReadOnly, op, pieces{m, frameOutput})
-		if err == nil { // the answer comes when all of the input has
-			_, err = io.Copy(io.Discard, op.in)
-		}
-		op.in.CloseWithError(io.ErrClosedPipe)
-		if ctx.Err() != nil { // an answer would say that the operation failed, and not that this program ends
+		op.in.CloseWithError(io.ErrClosedPipe) // what still comes is thrown away
+		if ctx.Err() != nil {                  // an answer would say that the operation failed, and not that this program ends
 			return nil
 		}
 		if err != nil {

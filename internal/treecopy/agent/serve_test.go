@@ -154,6 +154,33 @@ func FuzzServe(f *testing.F) {
 	})
 }
 
+// asked gives what a List has told, and its error, where the agent answers so.
+func asked(t *testing.T, answer string) (told []tree.Stat, err error) {
+	s := &session{mouth: newMouth(io.Discard), ear: &ear{r: bufio.NewReader(strings.NewReader(answer))}}
+	s.c = connect(t.Context(), func(context.Context, int, io.Reader, io.Writer) error { return nil }, 0)
+	_, err = s.do(t.Context(), task{kind: opList, recv: func(r io.Reader) error { return eachRecord(r, tree.DecodeStat, gather(&told)) }})
+	return told, err
+}
+
+func TestAnswersThatAreNone(t *testing.T) {
+	st := string(tree.AppendStat(nil, &tree.Stat{Path: "a"}))
+	record := string(rune(len(st))) + st
+	for answer, want := range map[string]error{
+		"o\x06\xff\xff\xff\xff\xff\x0fz\x00":                                    ErrProtocol,         // a record of many GB
+		"o" + string(rune(len(st))) + record[:len(st)] + "z\x00":                io.ErrUnexpectedEOF, // one that is cut off, in an answer that isn't
+		"o" + string(rune(len(record))) + record:                                tree.ErrLost,        // an answer that is cut off behind a record
+		"o\x02\x01fz\x00":                                                       ErrProtocol,         // a record that isn't one
+		"o" + string(rune(len(st)+2)) + string(rune(len(st)+1)) + st + "?z\x00": ErrProtocol,         // one with a byte too many
+	} {
+		if _, err := asked(t, answer); !errors.Is(err, want) {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+	if told, err := asked(t, "o"+string(rune(len(record)))+record+"z\x00"); err != nil || len(told) != 1 || told[0].Path != "a" {
+		t.Errorf("%v, %v", told, err)
+	}
+}
+
 // Whatever an agent answers, a call ends, with the whole or with an error.
 func FuzzAnswer(f *testing.F) {
 	st := tree.AppendStat(nil, &tree.Stat{Path: "a"})
@@ -162,9 +189,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("o\x01\x00z\x00"))
 	f.Add([]byte("x\x02\x04a"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s := &session{mouth: newMouth(io.Discard), ear: &ear{r: bufio.NewReader(strings.NewReader(string(b)))}}
-		s.c = connect(t.Context(), func(context.Context, int, io.Reader, io.Writer) error { return nil }, 0)
-		_, err := s.do(t.Context(), task{kind: opList, recv: func(r io.Reader) error { return eachRecord(r, tree.DecodeStat, func(tree.Stat) error { return nil }) }})
+		_, err := asked(t, string(b))
 		if err == nil && !strings.Contains(string(b), "z") {
 			t.Error("it was taken for the whole")
 		}

@@ -136,7 +136,7 @@ func (s *session) do(ctx context.Context, t task) (whole bool, err error) {
 	default:
 		sendErr = <-sent
 	}
-	if errors.Is(err, errInput) && sendErr != nil {
+	if sendErr != nil && (err == nil || errors.Is(err, errInput)) {
 		err = sendErr
 	}
 	return true, err

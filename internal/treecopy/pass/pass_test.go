@@ -348,44 +348,6 @@ func (l liar) Write(ctx context.Context, in io.Reader, each func(tree.Written) e
 	return l.memory.Write(ctx, in, func(w tree.Written) error { w.Sum[0]++; return each(w) })
 }
 
-// TestStrangers: a source that sends or lists what it wasn't asked for is stopped.
-func TestStrangers(t *testing.T) {
-	src, dst := shop(), newMemory("target")
-	_, err := Run(t.Context(), stranger{src}, dst, state(t, t.TempDir()), small)
-	if !errors.Is(err, tree.ErrStream) || !strings.Contains(err.Error(), "was asked for") {
-		t.Error(err)
-	}
-	if _, err := Run(t.Context(), backwards{src}, dst, state(t, t.TempDir()), small); !errors.Is(err, ErrOrder) {
-		t.Error(err)
-	}
-}
-
-type stranger struct{ *memory }
-
-// Read sends other files.
-func (s stranger) Read(ctx context.Context, paths []tree.Path, out io.Writer) error {
-	paths = slices.Clone(paths)
-	slices.Reverse(paths)
-	return s.memory.Read(ctx, paths, out)
-}
-
-type backwards struct{ *memory }
-
-// List gives the root last.
-func (b backwards) List(ctx context.Context, each func(tree.Stat) error) error {
-	var all []tree.Stat
-	if err := b.memory.List(ctx, func(s tree.Stat) error { all = append(all, s); return nil }); err != nil {
-		return err
-	}
-	slices.Reverse(all)
-	for _, s := range all {
-		if err := each(s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // TestReport: the last report is kept for others to see.
 func TestReport(t *testing.T) {
 	src, dst := shop(), newMemory("target")
