@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/dbcopy"
 	"github.com/slipway-dev/slipway/internal/dbcopy/changes"
 	"github.com/slipway-dev/slipway/internal/dbcopy/follow"
+	"github.com/slipway-dev/slipway/internal/dbcopy/recheck"
 	"github.com/slipway-dev/slipway/internal/dbcopy/value"
 )
 
@@ -34,6 +35,14 @@ type dbStatus struct {
 	Target  string           `json:"target"`
 	Copy    *copyStatus      `json:"copy,omitempty"`
 	Streams []followedStatus `json:"streams"`
+	// Verified is how far what was changed since a switch's comparison was compared again.
+	Verified *verifiedStatus `json:"verified,omitempty"`
+}
+
+type verifiedStatus struct {
+	Since    string        `json:"since"` // where the comparison began
+	Position string        `json:"position"`
+	Quiet    time.Duration `json:"quiet"` // since it was noted
 }
 
 type copyStatus struct {
@@ -118,7 +127,11 @@ func lookStatus(ctx context.Context, source, target dbcopy.Endpoint, schemas []s
 		}
 		out.Streams = append(out.Streams, f)
 	}
-	return out, nil
+	mark, err := recheck.ReadMark(ctx, target)
+	if mark != nil {
+		out.Verified = &verifiedStatus{mark.Began, follow.Print(mark.Position), mark.Quiet}
+	}
+	return out, err
 }
 
 func askLag(ctx context.Context, source dbcopy.Endpoint, s follow.State) (follow.Lag, error) {
@@ -164,6 +177,9 @@ func writeDBStatus(w io.Writer, s dbStatus) error {
 		for _, k := range f.Skipped {
 			fmt.Fprintf(&b, "  %s was passed by at %s by %s: %s\n", k.GTID, k.At.Format(time.RFC3339), k.Who, k.Statement)
 		}
+	}
+	if v := s.Verified; v != nil {
+		fmt.Fprintf(&b, "verified: what was changed since the comparison at %s, up to %s; noted %s ago\n", v.Since, v.Position, v.Quiet.Round(time.Second))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

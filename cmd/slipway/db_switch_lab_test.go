@@ -279,6 +279,9 @@ func (s *switched) thereBackAndThere() {
 	if out := s.db(exitDone, "verify"); !strings.Contains(out, "the target has every row that the source has") {
 		t.Errorf("verify while it is followed:\n%s", out)
 	}
+	if out := s.db(exitDone, "status"); !regexp.MustCompile(`(?m)^verified: what was changed since the comparison at \S+, up to \S+; noted \S+ ago$`).MatchString(out) {
+		t.Errorf("status doesn't say how far the verification is:\n%s", out)
+	}
 	s.pass(run, "go", "--why", "the night has come")
 	s.waits(run, "finalize", said)
 	s.sellsAt(1, said)

@@ -73,7 +73,7 @@ type book struct {
 	read     changes.Position // how far the log was read
 	newest   time.Time        // when the last that was read was committed
 	verified changes.Position
-	waits    bool // the reader waits for room
+	waits    bool // the reader waits: for room, or for all before a statement that was passed by
 }
 
 func newBook(from changes.Position, room int) *book {
@@ -96,6 +96,13 @@ func (b *book) full() bool {
 	defer b.mu.Unlock()
 	b.waits = b.weighs >= b.room || len(b.marks) >= roomMarks
 	return b.waits
+}
+
+// stand: nothing more is read until all that is in the book is verified.
+func (b *book) stand() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waits = true
 }
 
 // change enters what a transaction changed. A row that is in the book already is there once.

@@ -72,22 +72,42 @@ func TestBehindDDL(t *testing.T) {
 	c := p.check(p.link)
 	p.do(p.maria, "UPDATE orders SET n = 11 WHERE id = 1")
 	c.reaches(p.caughtUp(), 20*time.Second)
-	p.do(p.maria, "ALTER TABLE orders ADD m INT NOT NULL DEFAULT 0 FIRST", "UPDATE orders SET m = 5 WHERE id = 2")
+	stands := func() (gtid string) {
+		t.Helper()
+		var stop *changes.StopError
+		dbtest.Eventually(t, p.my, "SELECT COUNT(*) FROM `_slipway`.follow WHERE stopped LIKE '%ALTER TABLE%'", "1")
+		if err := p.unfollow(); !errors.As(err, &stop) {
+			t.Fatalf("the follower ended with %v", err)
+		}
+		return stop.GTID
+	}
+	const more = "ALTER TABLE orders ADD m INT NOT NULL DEFAULT 0 FIRST"
+	p.do(p.maria, more, "UPDATE orders SET m = 5 WHERE id = 2")
 	var stop *changes.StopError
 	if err := c.end(20 * time.Second); !errors.As(err, &stop) {
 		t.Fatalf("at a changed definition it ended with %v", err)
 	}
-	dbtest.Eventually(t, p.my, "SELECT COUNT(*) FROM `_slipway`.follow WHERE stopped LIKE '%ALTER TABLE%'", "1")
-	if err := p.unfollow(); !errors.As(err, &stop) {
-		t.Fatalf("the follower ended with %v", err)
+	gtid := stands()
+	p.do(p.my, more)
+	p.follow(gtid)
+	if err := p.check(p.link).drain(); err != nil {
+		t.Fatal(err)
 	}
-	p.do(p.my, "ALTER TABLE orders ADD m INT NOT NULL DEFAULT 0 FIRST")
-	p.follow(stop.GTID)
+
+	// What was changed before it, and isn't the same, is found all the same.
+	const another = "ALTER TABLE orders ADD k INT NOT NULL DEFAULT 0 FIRST"
+	p.do(p.my, "UPDATE orders SET no = 'somebody' WHERE id = 4")
+	p.do(p.maria, "UPDATE orders SET n = 44 WHERE id = 4", another)
+	gtid = stands()
+	p.do(p.my, another)
+	p.follow(gtid)
+	p.names(p.check(p.link).end(20*time.Second), "table shop.orders, row with `id`=4: differs in no")
+	p.do(p.my, "UPDATE orders SET no = 'four' WHERE id = 4")
 	if err := p.check(p.link).drain(); err != nil {
 		t.Fatal(err)
 	}
 	c = p.check(p.link)
 	p.passBy(func(*changes.Change) bool { return true })
-	p.do(p.maria, "UPDATE orders SET m = 6 WHERE id = 2")
-	p.names(c.end(20*time.Second), "table shop.orders, row with `id`=2: differs in m")
+	p.do(p.maria, "UPDATE orders SET k = 6 WHERE id = 2")
+	p.names(c.end(20*time.Second), "table shop.orders, row with `id`=2: differs in k")
 }

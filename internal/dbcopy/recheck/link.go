@@ -47,6 +47,34 @@ func (l Link) Verified(ctx context.Context, from changes.Position) (changes.Posi
 	return k.position, nil
 }
 
+// Mark is how far a verification is, as it stands at a target.
+type Mark struct {
+	Began    string           // where the comparison began that it goes on from; as follow.Print writes it
+	Position changes.Position // up to where all was compared
+	Quiet    time.Duration    // since it was noted
+}
+
+// ReadMark reads it; nil: nothing was verified there beyond a comparison.
+func ReadMark(ctx context.Context, target dbcopy.Endpoint) (*Mark, error) {
+	db, err := target.Open(dbcopy.TextSession(), 1)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	k, err := read(ctx, db, "")
+	if errors.Is(err, errNone) {
+		return nil, nil
+	}
+	var micros int64
+	if err == nil {
+		err = db.QueryRowContext(ctx, "SELECT TIMESTAMPDIFF(MICROSECOND, `noted`, UTC_TIMESTAMP(6)) FROM "+ownTable+" WHERE `stream` = "+ownStream).Scan(&micros)
+	}
+	if err != nil {
+		return nil, target.Denied(ctx, err, dbcopy.OwnGrant("SELECT"))
+	}
+	return &Mark{k.began, k.position, time.Duration(micros) * time.Microsecond}, nil
+}
+
 // Recheck verifies until ctx ends, or until yields a position up to which it verifies; then it returns nil. from is where the comparison began
 // that it goes on from. verified is told how far it is and how far behind the follower, about once a second. A row that differs for good ends it with a
 // *dbcopy.DifferentError.

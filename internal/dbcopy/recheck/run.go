@@ -207,6 +207,7 @@ func (r *run) verify(ctx context.Context, skipped <-chan *changes.StopError) err
 			r.to = &to
 			r.book.hurry()
 		case behind = <-skipped:
+			r.book.stand()
 		case <-time.After(wait):
 		}
 	}
