@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -133,7 +132,6 @@ type machine struct {
 	mu       sync.Mutex
 	hellos   []Hello
 	lives    []int
-	ends     []error
 }
 
 func (m *machine) start(ctx context.Context, live int, in io.Reader, out io.Writer) error {
@@ -163,9 +161,6 @@ func (m *machine) start(ctx context.Context, live int, in io.Reader, out io.Writ
 		}
 		return m.f, id, nil
 	}}.Serve(ctx, in, out)
-	m.mu.Lock()
-	m.ends = append(m.ends, err)
-	m.mu.Unlock()
 	return err
 }
 
@@ -194,10 +189,4 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("%s: not within 5 s", what)
 		}
 	}
-}
-
-func (m *machine) ended() []error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.ends)
 }

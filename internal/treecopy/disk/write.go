@@ -190,14 +190,9 @@ func (w *writing) take(ctx context.Context, stream *tree.StreamReader, to chan<-
 
 // small makes what has no contents, but for further names, which are made when their file has its own. What goes wrong with the one is kept in it.
 func (b *batch) small(w *writing, stream *tree.StreamReader) error {
-	for {
-		_, _, err := stream.Data()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = fmt.Errorf("%w: contents of %s, which has none", tree.ErrStream, w.Path)
-		}
+	if _, _, err := stream.Data(); err == nil {
+		return fmt.Errorf("%w: contents of %s, which has none", tree.ErrStream, w.Path)
+	} else if !errors.Is(err, io.EOF) {
 		return err
 	}
 	w.end = stream.End()
