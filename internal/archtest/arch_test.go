@@ -75,6 +75,8 @@ func TestRulesCanFail(t *testing.T) {
 		{"imports", "step of a runbook", map[string]string{"steps/dns/s.go": imports("runbooks")}, "must not import runbooks"},
 		{"imports", "runbook of cmd", map[string]string{"runbooks/r.go": imports("cmd/slipway")}, "must not import cmd/slipway"},
 		{"imports", "runbook of the terminal", map[string]string{"runbooks/r.go": imports("internal/ui")}, "must not import internal/ui"},
+		{"imports", "a tree of anything", map[string]string{"internal/treecopy/tree/t.go": imports("internal/errlist")}, "internal/treecopy/tree must not import internal/errlist"},
+		{"imports", "a disk of SSH", map[string]string{"internal/treecopy/disk/d.go": imports("internal/treecopy/tree", "internal/remote")}, "internal/treecopy/disk must not import internal/remote"},
 		{"imports", "internal of the engine", map[string]string{"internal/google/g.go": imports("migrate")}, "internal/google must not import migrate"},
 		{"imports", "internal of a step", map[string]string{"internal/kube/k.go": imports("steps/cluster")}, "must not import steps/cluster"},
 		{"imports", "internal of the lab", map[string]string{"internal/kube/k.go": imports("internal/lab/cloud")}, "must not import internal/lab/cloud"},

@@ -61,6 +61,8 @@ var layers = []layer{
 	{of: []string{"cmd/slipway-agent"}, may: []string{"internal/treecopy/tree", "internal/treecopy/disk", "internal/treecopy/agent"}},
 	{of: []string{"internal/lab"}, may: []string{"internal"}, not: []string{"internal/ui", "internal/archtest"}},
 	{of: []string{"internal/ui"}, may: []string{"internal", "inventory", "migrate"}, not: []string{"internal/lab", "internal/archtest", "migrate/steptest"}},
+	{of: []string{"internal/treecopy/tree", "internal/treecopy/hostile"}},
+	{of: []string{"internal/treecopy/disk"}, may: []string{"internal/treecopy/tree"}}, // the agent is made of these
 	{of: []string{"internal"}, may: []string{"internal", "inventory"}, not: []string{"internal/lab", "internal/ui", "internal/archtest"}},
 	{of: []string{"cmd/slipway-lab"}, may: []string{"internal", "inventory"}, not: []string{"internal/archtest"}},
 	{of: []string{"cmd"}, may: []string{"runbooks", "steps", "migrate", "inventory", "internal"},
