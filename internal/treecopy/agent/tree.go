@@ -153,8 +153,7 @@ func (t *Tree) open(ctx context.Context) (*session, error) {
 	}
 	t.mu.Unlock()
 	s, err := open(ctx, t.start, live, t.o.Hello, t.o.patience)
-	var theirs *remoteError
-	if err != nil && live != 0 && ctx.Err() == nil && !errors.As(err, &theirs) {
+	if err != nil && live != 0 && ctx.Err() == nil {
 		s, err = open(ctx, t.start, 0, t.o.Hello, t.o.patience)
 	}
 	if err != nil {

@@ -172,9 +172,7 @@ func (b *batch) link(w *writing) error {
 	if err := done(func() error { return unix.Linkat(from, name, b.d.root, temp, 0) }); err != nil {
 		return err
 	}
-	err = b.rename(w)
-	b.discard(w)
-	return err
+	return b.rename(w)
 }
 
 // named says whether a member's name is its file's already: a rename over a name of the same file does nothing.

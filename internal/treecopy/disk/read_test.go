@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -144,6 +145,11 @@ func TestReadSwapped(t *testing.T) {
 	must(t, os.Symlink(outside, filepath.Join(root, "to-dir")))
 	must(t, os.Symlink(outside+"/file", filepath.Join(root, "to-file")))
 	must(t, unix.Mkfifo(filepath.Join(root, "fifo"), 0o644))
+	fifo, err := os.OpenFile(filepath.Join(root, "fifo"), os.O_RDWR, 0)
+	must(t, err)
+	defer fifo.Close()
+	_, err = fifo.WriteString("for somebody else")
+	must(t, err)
 	for _, old := range []bool{false, true} {
 		d := open(t, root)
 		d.old = old
@@ -160,12 +166,38 @@ func TestReadSwapped(t *testing.T) {
 			if strings.Contains(b.String(), "secret") {
 				t.Fatal("read what is outside")
 			}
-			must(t, d.Hash(t.Context(), []tree.Path{"a/file", "a/file"}, func(s tree.Sum) error { seen[s.State]++; return nil }))
+			must(t, d.Hash(t.Context(), []tree.Path{"a/file", "a/file"}, func(s tree.Sum) error {
+				if seen[s.State]++; s.State == tree.Unreadable && s.Why != "a FIFO is not carried" {
+					t.Errorf("unreadable: %s", s.Why)
+				}
+				return nil
+			}))
 		})
 		if seen[tree.Stable] == 0 || seen[tree.Gone] == 0 || seen[tree.Unreadable] == 0 {
 			t.Errorf("old %v: not everything was hit: %v", old, seen)
 		}
 	}
+	must(t, fifo.SetReadDeadline(time.Now().Add(time.Second)))
+	b := make([]byte, 100)
+	if n, err := fifo.Read(b); string(b[:n]) != "for somebody else" {
+		t.Errorf("the FIFO has %q left: %v", b[:n], err)
+	}
+}
+
+// TestHashChanging changes a file while it is hashed, slowly.
+func TestHashChanging(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "file", strings.Repeat("x", 4<<20))
+	d, err := Open(root, Options{Rate: 8 << 20})
+	must(t, err)
+	defer d.Close()
+	time.AfterFunc(100*time.Millisecond, func() { os.Chmod(filepath.Join(root, "file"), 0o600) })
+	must(t, d.Hash(t.Context(), []tree.Path{"file"}, func(s tree.Sum) error {
+		if s.State != tree.Changed || s.Sum != [32]byte{} {
+			t.Errorf("%c %x", s.State, s.Sum)
+		}
+		return nil
+	}))
 }
 
 func TestReadUnsafe(t *testing.T) {
@@ -212,29 +244,33 @@ func TestReadLinks(t *testing.T) {
 	}
 }
 
-// TestReadBounded lets a reader wait that has many large files before it.
+// TestReadBounded lets a reader wait that has many files before it, large ones or small ones.
 func TestReadBounded(t *testing.T) {
-	root := t.TempDir()
-	var paths []tree.Path
-	for _, n := range strings.Split("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "") {
-		put(t, root, n, strings.Repeat(n, 2<<20))
-		paths = append(paths, tree.Path(n))
-	}
-	d := open(t, root)
-	r, w := io.Pipe()
-	result := make(chan error, 1)
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	go func() { result <- d.Read(t.Context(), paths, w) }()
-	time.Sleep(300 * time.Millisecond)
-	runtime.ReadMemStats(&after)
-	if held := int64(after.HeapInuse) - int64(before.HeapInuse); held > 24<<20 {
-		t.Errorf("%d MiB are held of %d MiB", held>>20, 2*len(paths))
-	}
-	r.CloseWithError(io.ErrClosedPipe)
-	if err := <-result; !errors.Is(err, io.ErrClosedPipe) {
-		t.Error(err)
+	for _, x := range []struct{ files, size int }{{50, 2 << 20}, {1000, 4000}} {
+		root := t.TempDir()
+		var paths []tree.Path
+		for i := range x.files {
+			put(t, root, fmt.Sprint(i), strings.Repeat("x", x.size))
+			paths = append(paths, tree.Path(fmt.Sprint(i)))
+		}
+		d := open(t, root)
+		r, w := io.Pipe()
+		result := make(chan error, 1)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		go func() { result <- d.Read(t.Context(), paths, w) }()
+		_, err := r.Read(make([]byte, 1)) // it has begun to write
+		must(t, err)
+		time.Sleep(300 * time.Millisecond)
+		runtime.ReadMemStats(&after)
+		if held := int64(after.HeapInuse) - int64(before.HeapInuse); held > 24<<20 {
+			t.Errorf("%d MiB are held of %d files of %d bytes", held>>20, x.files, x.size)
+		}
+		r.CloseWithError(io.ErrClosedPipe)
+		if err := <-result; !errors.Is(err, io.ErrClosedPipe) {
+			t.Error(err)
+		}
 	}
 }
 

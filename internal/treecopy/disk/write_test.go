@@ -251,7 +251,7 @@ func TestWriteFull(t *testing.T) {
 		name, option, value string
 		send                []sent
 	}{
-		{"bytes", "size", "2m", []sent{file("small", "x"), file("large", strings.Repeat("x", 3<<20)), file("after", strings.Repeat("x", 64<<20))}},
+		{"bytes", "size", "2m", []sent{file("small", "x"), file("large", strings.Repeat("x", 64<<20))}},
 		{"inodes of files", "nr_inodes", "4", []sent{file("1", "x"), file("2", "x"), file("3", "x"), file("4", "x"), file("5", "x")}},
 		{"inodes of links", "nr_inodes", "4", []sent{entry("1", tree.Symlink), entry("2", tree.Symlink), entry("3", tree.Symlink), entry("4", tree.Symlink)}},
 		{"inodes of directories", "nr_inodes", "4", []sent{entry("1", tree.Directory), entry("2", tree.Directory), entry("3", tree.Directory), entry("4", tree.Directory)}},
@@ -275,6 +275,36 @@ func TestWriteFull(t *testing.T) {
 				t.Errorf("went on reading: %d bytes are left", in.Len())
 			}
 		})
+	}
+}
+
+// TestWriteDirectory: a new directory is this process's alone until it is finished, and one that was there keeps what it has.
+func TestWriteDirectory(t *testing.T) {
+	root := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(root, "there"), 0o751))
+	d := open(t, root)
+	_, err := write(t, d, stream(t, entry("new", tree.Directory), entry("there", tree.Directory)))
+	must(t, err)
+	if all := list(t, d); all[1].Mode != 0o700 || all[2].Mode != 0o751 {
+		t.Errorf("modes are %o and %o", all[1].Mode, all[2].Mode)
+	}
+	must(t, d.Finish(t.Context(), []tree.Member{entry("new", tree.Directory).Member}))
+	if all := list(t, d); all[1].Mode != 0o777 || all[1].MTime != (tree.Time{Sec: 1_700_000_000}) {
+		t.Errorf("finished with %o, %v", all[1].Mode, all[1].MTime)
+	}
+}
+
+// TestAgain: file systems in user space let signals interrupt any call.
+func TestAgain(t *testing.T) {
+	calls := 0
+	err := done(func() error {
+		if calls++; calls < 3 {
+			return unix.EINTR
+		}
+		return unix.EIO
+	})
+	if calls != 3 || !errors.Is(err, unix.EIO) {
+		t.Errorf("%v after %d calls", err, calls)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -133,6 +134,17 @@ func TestWrongSum(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	h.clean("it was refused")
+}
+
+// A process that has taken a dead agent's number isn't become.
+func TestAgainIsTheSameProgram(t *testing.T) {
+	for _, pid := range []string{strconv.Itoa(os.Getpid()), "0"} {
+		err := exec.Command("sh", "-c", againScript, "slipway-agent", pid, strings.Repeat("0", 64)).Run()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 69 {
+			t.Errorf("process %s: %v", pid, err)
+		}
+	}
 }
 
 // What isn't a program for that machine doesn't start, and says so; nothing of it stays.
