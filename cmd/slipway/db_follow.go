@@ -25,7 +25,7 @@ import (
 type followFlags struct {
 	pair
 	from, until, skip string
-	untilTip          bool
+	untilTip, back    bool
 	workers           int
 }
 
@@ -48,6 +48,7 @@ func newDBFollow(p *program) *cobra.Command {
 	f.StringVar(&x.until, "until", "", "stop when exactly all up to this position is applied")
 	f.BoolVar(&x.untilTip, "until-tip", false, "stop when all is applied that the source has committed by now")
 	f.StringVar(&x.skip, "skip-ddl", "", "the transaction that the follow stopped at: what it does was done at the target by hand")
+	f.BoolVar(&x.back, "way-back", false, "with --skip-ddl: it is the way back of a switch that stopped there, and it was done at the source by hand. Nothing is followed: the process that carries the run goes on")
 	return cmd
 }
 
@@ -96,6 +97,9 @@ func (x *followFlags) call(cmd *cobra.Command) (c followCall, err error) {
 }
 
 func (p *program) followDB(cmd *cobra.Command, x *followFlags) error {
+	if x.back {
+		return p.skipBack(cmd, x)
+	}
 	c, err := x.call(cmd)
 	if err != nil {
 		return err

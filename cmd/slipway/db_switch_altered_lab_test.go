@@ -66,14 +66,7 @@ func TestDBSwitchAltered(t *testing.T) {
 	if out := s.db(exitDone, "verify", "--repair"); !strings.Contains(out, "differing: 2; repaired: 2\n") {
 		t.Errorf("repaired:\n%s", out)
 	}
-	for began := time.Now(); ; time.Sleep(time.Second) { // the service is tried again within half a minute
-		out, complaints, ended := s.run("gate", "pass", run, "go")
-		if ended.ExitCode() == exitDone {
-			break
-		} else if time.Since(began) > 2*time.Minute {
-			t.Fatalf("gate go isn't passed:\n%s%s", out, complaints)
-		}
-	}
+	s.passUp(run, "go")
 	s.waits(run, "finalize", said)
 	s.sellsAt(1, said)
 	close(s.stop)
@@ -81,6 +74,19 @@ func TestDBSwitchAltered(t *testing.T) {
 	s.pass(run, "finalize", "--why", "it holds")
 	s.ended(carrier, said, exitDone)
 	s.kept("at the end")
+}
+
+// passUp passes a gate once the services that had failed are up again: they are tried again within half a minute.
+func (s *switched) passUp(run, gate string, more ...string) {
+	s.Helper()
+	for began := time.Now(); ; time.Sleep(time.Second) {
+		out, complaints, ended := s.run(append([]string{"gate", "pass", run, gate}, more...)...)
+		if ended.ExitCode() == exitDone {
+			return
+		} else if time.Since(began) > 2*time.Minute {
+			s.Fatalf("gate %s isn't passed:\n%s%s", gate, out, complaints)
+		}
+	}
 }
 
 // holdUp has a customer type a statement at the source that waits for a lock by name. What it gives waits until the freeze is held up by

@@ -98,7 +98,14 @@ func (sv Follow) Follow(ctx context.Context, s *migrate.Scope[Act], f *migrate.F
 	if err != nil {
 		return err
 	}
-	return s.C.Follow(ctx, from, f.Until(), f.Applied, func(what string) { s.Progress(migrate.Progress{What: what}) })
+	err = s.C.Follow(ctx, from, f.Until(), f.Applied, func(what string) { s.Progress(migrate.Progress{What: what}) })
+	if stop := (*changes.StopError)(nil); errors.As(err, &stop) && stop.GTID != "" && stop.End.String() != "" {
+		if sv.Begin == nil {
+			return fmt.Errorf("%w; do at the target by hand what it did, then type slipway db follow --skip-ddl %s", err, stop.GTID)
+		}
+		return fmt.Errorf("%w; do at the source by hand what it did, then type slipway db follow --way-back --skip-ddl %s", err, stop.GTID)
+	}
+	return err
 }
 
 // Tip is where the log ends now.
