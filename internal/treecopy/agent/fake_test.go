@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -194,10 +193,4 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("%s: not within 5 s", what)
 		}
 	}
-}
-
-func (m *machine) ended() []error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.ends)
 }
