@@ -118,7 +118,7 @@ func TestBenchPlain(t *testing.T) {
 	b := open(t)
 	addr := b.lab.Host(t, server).Addr.String()
 	b.lab.Root(t, server, "php", "-r", makeFiles, source, "50000")
-	b.Logf("%s", b.lab.Root(t, server, "sh", "-c", "find "+source+" -type f | wc -l; du -s --apparent-size -B1 "+source+"; cat "+source+"/*/*/* | sha256sum"))
+	b.Logf("%s", b.lab.Root(t, server, "sh", "-c", "find "+source+" -type f | wc -l; du -s --apparent-size -B1 "+source+"; find "+source+" -type f -exec cat {} + | sha256sum"))
 	var peer, own, proved, peerDelta, ownDelta []time.Duration
 	clear := func() {
 		b.lab.Root(t, fetcher, "sh", "-c", "rm -rf "+desk+"/a "+desk+"/b "+desk+"/c "+desk+"/.local; mkdir "+desk+"/b "+desk+"/c; sync")
