@@ -43,7 +43,7 @@ func TestDBFailed(t *testing.T) {
 		{dbcopy.ErrKinds, false, exitUsage, "correct --source or --target"},
 		{dbcopy.ErrNoSchema, false, exitUsage, "correct --schema"},
 		{dbcopy.ErrDefinitions, true, exitFailed, "then type VERB again"},
-		{dbcopy.ErrFollowerStands, true, exitFailed, "then type VERB again"},
+		{dbcopy.ErrFollowerStands, true, exitFailed, "While it runs, type VERB again"},
 		{past, true, exitPerson, "type VERB again with --skip-ddl 1-2-3 added; or copy again: at the target type DROP DATABASE `shop`"},
 		{&changes.StopError{Kind: changes.StopPurged}, true, exitPerson, "copy again: at the target type DROP DATABASE `shop`"},
 		{&follow.RowError{Cause: follow.ErrGone}, true, exitPerson, "slipway db verify says which rows differ"},
