@@ -180,21 +180,10 @@ const (
 // transactions before it are in then.
 func (f *Follower) Run(ctx context.Context, log Log, until <-chan changes.Position) error {
 	r := &run{f: f, log: log, until: until}
-	wait := firstWait
-	for {
-		seq := f.State().Seq
-		err := r.once(ctx)
-		if err == nil {
-			return f.note(ctx, "all that it was to apply is in")
-		}
-		if ctx.Err() != nil {
-			return errors.Join(ctx.Err(), f.note(ctx, "it was interrupted"))
-		}
-		if !passing(err) {
-			return f.stopped(ctx, err)
-		}
-		if f.State().Seq > seq {
-			wait = firstWait
+	wait, seq := firstWait, f.State().Seq
+	err := attempts(ctx, r.once, f.again, func(err error) error {
+		if now := f.State().Seq; now > seq {
+			wait, seq = firstWait, now
 		}
 		f.o.Tell(fmt.Sprintf("trying again in %s after: %v", wait, err))
 		select {
@@ -203,8 +192,37 @@ func (f *Follower) Run(ctx context.Context, log Log, until <-chan changes.Positi
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, mostWait)
-		if err := f.again(ctx); err != nil && !passing(err) {
-			return f.stopped(ctx, err)
+		return nil
+	})
+	switch {
+	case err == nil:
+		return f.note(ctx, "all that it was to apply is in")
+	case ctx.Err() != nil:
+		return errors.Join(ctx.Err(), f.note(ctx, "it was interrupted"))
+	}
+	return f.stopped(ctx, err)
+}
+
+// attempts follows until that ends well, or fails with what doesn't pass by itself. Between two attempts what is recorded is read, however often
+// that has to be tried: a commit whose outcome isn't known may have happened, and its rows would be in the way of themselves.
+func attempts(ctx context.Context, once, recorded func(context.Context) error, pause func(error) error) error {
+	known := true
+	for {
+		var err error
+		if !known {
+			err = recorded(ctx)
+		}
+		if err == nil {
+			if err = once(ctx); err == nil {
+				return nil
+			}
+			known = false
+		}
+		if ctx.Err() != nil || !passing(err) {
+			return err
+		}
+		if err := pause(err); err != nil {
+			return err
 		}
 	}
 }
