@@ -23,7 +23,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/treecopy/tree"
 )
 
-const placesHelp = "A place is a directory: /PATH on this machine, ssh://USER@HOST:PORT/PATH on a host, or pvc://NAMESPACE/CLAIM/PATH in a claim of a cluster.\n" +
+const placesHelp = "A place is a directory: /PATH on this machine, ssh://USER@HOST:PORT/PATH on a host, pvc://NAMESPACE/CLAIM/PATH in a claim of a cluster, or, to read from only, gluster://USER@HOST:PORT/VOLUME/PATH.\n" +
 	"Both directories must be there."
 
 func newFiles(p *program) *cobra.Command {
